@@ -1,0 +1,53 @@
+// A path is what must be known to send to a destination: interface, source, next hop, MTU. It is a
+// value that a connection keeps beside itself. The stack's tables change rarely: a path remembers
+// the generation it was made in, and Send makes it anew when that has passed.
+#pragma once
+
+#include <cstdint>
+
+#include "ip/packet.h"
+#include "wire/address.h"
+
+namespace sluice::ip {
+
+inline constexpr uint32_t kNoNeighbor = 0xffffffff;
+
+struct Path {
+  wire::IpAddress source;
+  wire::IpAddress destination;
+  wire::IpAddress next_hop;
+  uint16_t interface = 0;        // 1-based; kLoopbackInterface where the destination is ourselves
+  uint16_t bound_interface = 0;  // what the caller asked for; 0 for any
+  uint16_t mtu = 0;              // bytes of the largest IP packet that the path takes, as known
+  DestinationKind destination_kind = DestinationKind::kUnicast;
+  // The stack's own: how to see that nothing has changed, and where the link address stands.
+  uint32_t generation = 0;  // 0: never found
+  uint32_t neighbor = kNoNeighbor;
+  uint32_t neighbor_generation = 0;
+
+  // IP payload bytes that fit one packet without extension headers.
+  uint16_t payload_bytes_max() const {
+    return static_cast<uint16_t>(mtu - (destination.is_v4() ? 20 : 40));
+  }
+};
+
+enum class PathStatus : uint8_t {
+  kOk,
+  kNoRoute,        // ENETUNREACH
+  kNoAddress,      // EADDRNOTAVAIL: the source is not ours, or there is none to choose
+  kInterfaceDown,  // ENETDOWN
+  kNoInterface,    // ENODEV: the interface asked for is not there; EINVAL: link-local without scope
+};
+
+enum class SendResult : uint8_t {
+  kSent,           // in a transmit queue
+  kQueued,         // waits for the neighbour's link address
+  kTooBig,         // EMSGSIZE: larger than path.mtu and not to be fragmented; path.mtu is current
+  kNoRoute,        // the path is gone: ENETUNREACH
+  kNoAddress,      // its source is no longer ours
+  kInterfaceDown,  // ENETDOWN
+  kNoBuffer,       // no mbuf for a header or a fragment: ENOBUFS
+  kQueueFull,      // the interface's transmit queue is full: ENOBUFS
+};
+
+}  // namespace sluice::ip
