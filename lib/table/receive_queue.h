@@ -1,0 +1,75 @@
+// The engine's end of a socket's receive queue.
+//
+// Payload goes in as references to received mbufs where the application can reach them, else (or
+// when small pieces pile up, or mbufs run low) as copies in buffers of the region. What the
+// application has taken comes back by Reclaim: the engine alone frees mbufs, buffers and blocks of
+// this queue, and gives the last block back when the queue is found drained.
+//
+// Thread: the engine's only.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "table/ring.h"
+
+struct rte_mbuf;
+
+namespace sluice::table {
+
+// The engine's notes on a receive queue; private to it.
+struct ReceiveState {
+  Cursor write;
+  Cursor reclaim;              // first descriptor whose buffer is still held
+  uint32_t open_buffer = kNone;  // buffer that small pieces are copied into
+  uint32_t open_used = 0;        // bytes of its storage in use
+  uint32_t mbufs_held = 0;
+};
+
+class ReceiveQueue {
+ public:
+  ReceiveQueue(const Region& region, Entry& entry, ReceiveState& state)
+      : ReceiveQueue(region, entry.receive_producer, entry.receive_consumer, state) {}
+  // The error queue of a socket that is no listener lives in its connection ring.
+  static ReceiveQueue ErrorQueue(const Region& region, Entry& entry, ReceiveState& state) {
+    return ReceiveQueue(region, entry.connection_producer, entry.connection_consumer, state);
+  }
+
+  // Bytes pushed and not yet taken by the application.
+  uint32_t bytes() const { return producer_.bytes.load() - consumer_.bytes.load(); }
+  uint32_t descriptors() const { return producer_.tail.load() - consumer_.head.load(); }
+  uint32_t mbufs_held() const { return state_.mbufs_held; }
+
+  // Appends the bytes of a packet (a chain is one piece after the other) to a stream. On success
+  // the queue owns the packet. On failure (no block, no buffer) nothing has changed and the caller
+  // still owns it. `copy` asks for copies although mbufs are shared: when mbufs run low.
+  bool Push(rte_mbuf* packet, bool copy);
+  // Appends one datagram with its header, likewise.
+  bool PushDatagram(const DatagramHeader& header, rte_mbuf* packet, bool copy);
+  // Frees what the application has taken. Cheap when there is nothing.
+  void Reclaim();
+  // Frees everything; the application no longer reads.
+  void Clear();
+
+ private:
+  bool PushReferences(rte_mbuf* packet, uint16_t first_flags, uint32_t total, uint16_t last_flags);
+  bool PushCopies(const rte_mbuf* packet);
+  bool CopyDatagram(const DatagramHeader& header, const rte_mbuf* packet, uint16_t flags);
+  uint8_t* OpenRoom(uint32_t& room);
+  bool PushOpen(uint32_t length);
+  void Undo(const Cursor& mark);
+  void Publish(uint32_t bytes);
+  void CloseOpenBuffer();
+  void FreeDescriptor(const Descriptor& descriptor);
+
+  ReceiveQueue(const Region& region, RingProducer& producer, RingConsumer& consumer,
+               ReceiveState& state)
+      : region_(region), producer_(producer), consumer_(consumer), state_(state) {}
+
+  const Region& region_;
+  RingProducer& producer_;
+  RingConsumer& consumer_;
+  ReceiveState& state_;
+};
+
+}  // namespace sluice::table

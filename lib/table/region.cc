@@ -1,0 +1,144 @@
+#include "table/region.h"
+
+#include <rte_mbuf.h>
+
+#include <bit>
+#include <cstdlib>
+#include <new>
+
+namespace sluice::table {
+namespace {
+
+constexpr size_t RoundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+}  // namespace
+
+// Where the parts stand, as offsets from the start. Computed from the limits alone, on both sides.
+struct Region::Geometry {
+  size_t lanes, queues, doorbells, events, replies, queue_stride;
+  size_t entries, blocks, buffers, buffer_stride, total;
+
+  explicit Geometry(const RegionLimits& l) {
+    lanes = RoundUp(sizeof(RegionHeader), 128);
+    queues = RoundUp(lanes + sizeof(Lane) * l.lanes, 128);
+    // One lane's queues, from the start of the lane's share.
+    doorbells = RoundUp(BoundedQueue<Command>::BytesNeeded(kCommandSlots), 64);
+    events = doorbells + RoundUp(BoundedQueue<uint32_t>::BytesNeeded(l.sockets), 64);
+    replies = events + RoundUp(BoundedQueue<uint32_t>::BytesNeeded(l.sockets), 64);
+    queue_stride = replies + sizeof(Reply) * kReplySlots;
+    entries = RoundUp(queues + queue_stride * l.lanes, 128);
+    blocks = RoundUp(entries + sizeof(Entry) * size_t{l.sockets}, 128);
+    buffers = blocks + sizeof(RingBlock) * size_t{l.blocks};
+    buffer_stride = RoundUp(sizeof(BufferHeader) + kHeadroom + l.buffer_bytes, 64);
+    total = buffers + buffer_stride * size_t{l.buffers};
+  }
+};
+
+Region::Region(void* memory, const RegionLimits& limits)
+    : base_(static_cast<uint8_t*>(memory)), limits_(limits) {
+  Geometry g(limits);
+  lanes_ = reinterpret_cast<Lane*>(base_ + g.lanes);
+  entries_ = reinterpret_cast<Entry*>(base_ + g.entries);
+  blocks_ = reinterpret_cast<RingBlock*>(base_ + g.blocks);
+  buffers_ = base_ + g.buffers;
+  buffer_stride_ = g.buffer_stride;
+  total_bytes_ = g.total;
+  queues_offset_ = g.queues;
+  queue_stride_ = g.queue_stride;
+  doorbells_offset_ = g.doorbells;
+  events_offset_ = g.events;
+  replies_offset_ = g.replies;
+  slot_queue_mask_ = std::bit_ceil(limits.sockets) - 1;
+}
+
+size_t Region::BytesNeeded(const RegionLimits& limits) { return Geometry(limits).total; }
+
+Region Region::Format(void* memory, const RegionLimits& limits) {
+  Geometry g(limits);
+  Region region(memory, limits);
+  RegionHeader* header = new (memory) RegionHeader();
+  header->limits = limits;
+  header->total_bytes = g.total;
+  header->buffers.capacity = limits.buffers;
+  header->blocks.capacity = limits.blocks;
+  for (uint32_t i = 0; i < limits.lanes; ++i) {
+    new (&region.lanes_[i]) Lane();
+    region.commands(i).Format(kCommandSlots);
+    region.doorbells(i).Format(limits.sockets);
+    region.events(i).Format(limits.sockets);
+  }
+  header->layout_version = RegionHeader::kLayoutVersion;
+  header->magic = RegionHeader::kMagic;
+  return region;
+}
+
+std::optional<Region> Region::Attach(void* memory, size_t bytes) {
+  if (bytes < sizeof(RegionHeader)) return std::nullopt;
+  const RegionHeader& header = *static_cast<const RegionHeader*>(memory);
+  RegionLimits limits = header.limits;
+  if (header.magic != RegionHeader::kMagic ||
+      header.layout_version != RegionHeader::kLayoutVersion || limits.sockets == 0 ||
+      limits.lanes == 0 || limits.lanes > 256 || limits.sockets > kMbufBit ||
+      limits.buffers >= kMbufBit || BytesNeeded(limits) > bytes) {
+    return std::nullopt;
+  }
+  return Region(memory, limits);
+}
+
+uint32_t Region::TakeBlock() const {
+  uint32_t index = header().blocks.Take([this](uint32_t i) -> auto& { return block(i).next; });
+  if (index != kNone) block(index).next.store(kNone);
+  return index;
+}
+
+void Region::ReturnBlock(uint32_t index) const {
+  header().blocks.Return(index, [this](uint32_t i) -> auto& { return block(i).next; });
+}
+
+uint32_t Region::TakeBuffer() const {
+  uint32_t index =
+      header().buffers.Take([this](uint32_t i) -> auto& { return buffer_header(i).next; });
+  if (index != kNone) buffer_header(index).references.store(1);
+  return index;
+}
+
+void Region::DropReference(uint32_t buffer) const {
+  Cell<uint32_t>& references = buffer_header(buffer).references;
+  // The only holder need not pay for an atomic read-modify-write.
+  if (references.Acquire() != 1 && references.Subtract(1) != 1) return;
+  references.store(0);
+  header().buffers.Return(buffer, [this](uint32_t i) -> auto& { return buffer_header(i).next; });
+}
+
+void Region::ShareMbufs(const void* anchor) {
+  constexpr uintptr_t kReach = uintptr_t{64} << 30;
+  uintptr_t address = reinterpret_cast<uintptr_t>(anchor) & ~uintptr_t{63};
+  mbuf_base_ = address > kReach ? address - kReach : 64;
+}
+
+uint32_t Region::MbufReference(const rte_mbuf* packet) const {
+  if (mbuf_base_ == 0) return kNone;
+  uintptr_t address = reinterpret_cast<uintptr_t>(packet);
+  uintptr_t distance = (address - mbuf_base_) / 64;
+  // The greatest reference would read as kNone.
+  if (address < mbuf_base_ || (address & 63) != 0 || distance >= kMbufBit - 1) return kNone;
+  return kMbufBit | static_cast<uint32_t>(distance);
+}
+
+uint8_t* Region::Storage(const Descriptor& d) const {
+  if (IsMbuf(d.buffer)) {
+    if (mbuf_base_ == 0 || d.buffer == kNone) return nullptr;
+    return static_cast<uint8_t*>(MbufAt(d.buffer)->buf_addr);
+  }
+  return HasBuffer(d.buffer) ? storage(d.buffer) : nullptr;
+}
+
+std::span<uint8_t> Region::Payload(const Descriptor& d) const {
+  uint8_t* start = Storage(d);
+  if (start == nullptr) return {};
+  size_t room = IsMbuf(d.buffer) ? MbufAt(d.buffer)->buf_len : storage_bytes();
+  if (d.offset > room || d.length > room - d.offset) return {};
+  return {start + d.offset, d.length};
+}
+
+}  // namespace sluice::table

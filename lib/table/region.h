@@ -1,0 +1,147 @@
+// A region: all that an application and its engines share, in one piece of memory.
+//
+//   header | lanes | their queues | entries | ring blocks | buffers
+//
+// References inside are indices and offsets. `Region` is one process's view of it: the view keeps
+// its own copy of the geometry and checks every index that it takes from shared memory, so nothing
+// that the other side writes there can lead it outside.
+//
+//   RegionLimits limits{.sockets = 1024};
+//   void* memory = mmap(nullptr, Region::BytesNeeded(limits), ...);   // zeroed
+//   Region region = Region::Format(memory, limits);
+//
+// Formatting touches only the header and the lanes: storage costs memory once it is used.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "table/descriptor.h"
+#include "table/entry.h"
+#include "table/index_pool.h"
+#include "table/lane.h"
+
+struct rte_mbuf;
+
+namespace sluice::table {
+
+struct RegionLimits {
+  uint32_t sockets = 4096;       // slots of the table
+  uint32_t buffers = 16384;      // payload buffers
+  uint32_t buffer_bytes = 2048;  // payload each holds, beside its headroom
+  uint32_t blocks = 65536;       // ring blocks of RingBlock::kSlots descriptors
+  uint32_t lanes = 1;            // engines
+};
+
+// In front of every buffer's storage.
+struct alignas(64) BufferHeader {
+  Cell<uint32_t> next;        // free list
+  Cell<uint32_t> references;  // descriptors that point here, and the sender's open_buffer
+};
+
+struct RegionHeader {
+  static constexpr uint64_t kMagic = 0x534c554943452d31;  // "SLUICE-1"
+  static constexpr uint32_t kLayoutVersion = 1;
+
+  uint64_t magic;
+  uint32_t layout_version;
+  RegionLimits limits;
+  uint64_t total_bytes;
+  IndexPool buffers;
+  IndexPool blocks;
+};
+
+class Region {
+ public:
+  Region() = default;
+
+  static size_t BytesNeeded(const RegionLimits& limits);
+  // Formats zeroed memory, aligned to 128 bytes.
+  static Region Format(void* memory, const RegionLimits& limits);
+  // A second view of a formatted region; nothing if magic, version or geometry do not fit `bytes`.
+  static std::optional<Region> Attach(void* memory, size_t bytes);
+
+  const RegionLimits& limits() const { return limits_; }
+  size_t total_bytes() const { return total_bytes_; }
+  RegionHeader& header() const { return *reinterpret_cast<RegionHeader*>(base_); }
+  bool is_formatted() const { return base_ != nullptr; }
+
+  bool HasSlot(uint32_t index) const { return index < limits_.sockets; }
+  Entry& entry(uint32_t index) const { return entries_[index]; }
+
+  Lane& lane(uint32_t engine) const { return lanes_[engine]; }
+  BoundedQueue<Command>& commands(uint32_t engine) const {
+    return *InLane<BoundedQueue<Command>>(engine, 0);
+  }
+  BoundedQueue<uint32_t>& doorbells(uint32_t engine) const {
+    return *InLane<BoundedQueue<uint32_t>>(engine, doorbells_offset_);
+  }
+  BoundedQueue<uint32_t>& events(uint32_t engine) const {
+    return *InLane<BoundedQueue<uint32_t>>(engine, events_offset_);
+  }
+  std::span<Reply, kReplySlots> replies(uint32_t engine) const {
+    return std::span<Reply, kReplySlots>(InLane<Reply>(engine, replies_offset_), kReplySlots);
+  }
+  uint32_t slot_queue_mask() const { return slot_queue_mask_; }
+  static constexpr uint32_t kCommandMask = kCommandSlots - 1;
+
+  // Ring blocks. Take returns kNone at the limit.
+  uint32_t TakeBlock() const;
+  void ReturnBlock(uint32_t block) const;
+  bool HasBlock(uint32_t block) const { return block < limits_.blocks; }
+  RingBlock& block(uint32_t index) const { return blocks_[index]; }
+
+  // Payload buffers. Take returns one with a single reference, or kNone at the limit.
+  uint32_t TakeBuffer() const;
+  void AddReference(uint32_t buffer) const { buffer_header(buffer).references.Add(1); }
+  // Gives a reference up; the last one returns the buffer.
+  void DropReference(uint32_t buffer) const;
+  bool HasBuffer(uint32_t buffer) const { return buffer < limits_.buffers; }
+  uint8_t* storage(uint32_t buffer) const {
+    return buffers_ + size_t{buffer} * buffer_stride_ + sizeof(BufferHeader);
+  }
+  uint32_t storage_bytes() const { return kHeadroom + limits_.buffer_bytes; }
+  BufferHeader& buffer_header(uint32_t buffer) const {
+    return *reinterpret_cast<BufferHeader*>(buffers_ + size_t{buffer} * buffer_stride_);
+  }
+
+  // References to mbufs, where application and engine share an address space. The base is chosen
+  // so that mbufs up to 64 GiB to either side of `anchor` can be named.
+  void ShareMbufs(const void* anchor);
+  static constexpr uint32_t kMbufBit = 0x80000000;
+  static bool IsMbuf(uint32_t reference) { return (reference & kMbufBit) != 0; }
+  uint32_t MbufReference(const rte_mbuf* packet) const;  // kNone: out of reach, or not shared
+  rte_mbuf* MbufAt(uint32_t reference) const {
+    return reinterpret_cast<rte_mbuf*>(mbuf_base_ + uintptr_t{reference & ~kMbufBit} * 64);
+  }
+
+  // The payload that a descriptor names, or an empty span if it names nothing that exists.
+  std::span<uint8_t> Payload(const Descriptor& descriptor) const;
+  // The start of its buffer's storage (where a DatagramHeader stands), or nullptr.
+  uint8_t* Storage(const Descriptor& descriptor) const;
+
+ private:
+  struct Geometry;
+  Region(void* memory, const RegionLimits& limits);
+  template <typename T>
+  T* InLane(uint32_t engine, size_t offset) const {
+    return reinterpret_cast<T*>(base_ + queues_offset_ + engine * queue_stride_ + offset);
+  }
+
+  uint8_t* base_ = nullptr;
+  Lane* lanes_ = nullptr;
+  Entry* entries_ = nullptr;
+  RingBlock* blocks_ = nullptr;
+  uint8_t* buffers_ = nullptr;
+  size_t buffer_stride_ = 0;
+  size_t total_bytes_ = 0;
+  size_t queues_offset_ = 0, queue_stride_ = 0;              // the lanes' shares
+  size_t doorbells_offset_ = 0, events_offset_ = 0, replies_offset_ = 0;  // within a share
+  uintptr_t mbuf_base_ = 0;
+  uint32_t slot_queue_mask_ = 0;
+  RegionLimits limits_;
+};
+
+}  // namespace sluice::table

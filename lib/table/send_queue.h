@@ -1,0 +1,141 @@
+// The engine's end of a socket's send queue.
+//
+// The application pushes descriptors and counts their bytes; the engine reads them as often as it
+// must (a segment may be sent again) and releases them once they are acknowledged or sent. What it
+// reads is a stranger's: descriptors are checked each time, and a queue that turns out shorter than
+// it was said to be makes Read fail.
+//
+//   SendQueue queue(region, entry, state);
+//   queue.Read(offset, length, [&](std::span<const uint8_t> bytes) { ... });
+//   queue.Release(acknowledged);
+//
+// Thread: the engine's only. Streams use Read and Release, datagrams PeekDatagram and PopDatagram.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+
+#include "table/ring.h"
+
+namespace sluice::table {
+
+// The engine's notes on a send queue; private to it.
+struct SendState {
+  Cursor first;               // descriptor with the first unreleased byte
+  uint32_t first_offset = 0;  // bytes of it that are released
+  uint32_t released = 0;      // bytes ever released
+  Cursor hint;                // a descriptor further on, where the last Read ended
+  uint32_t hint_bytes = 0;    // distance of its first byte, counted as `released` is
+};
+
+class SendQueue {
+ public:
+  SendQueue(const Region& region, Entry& entry, SendState& state)
+      : region_(region), entry_(entry), state_(state) {}
+
+  // Bytes that were pushed and not yet released.
+  uint32_t bytes() const {
+    // Pairs with the application's release after the push (application_queues.h).
+    return entry_.send_producer.bytes.Acquire() - state_.released;
+  }
+
+  // Calls sink(std::span<const uint8_t>) for `length` bytes that start `offset` bytes behind the
+  // first unreleased one. Returns false if the queue does not hold them.
+  template <typename Sink>
+  bool Read(uint32_t offset, uint32_t length, Sink&& sink);
+
+  // Gives back the first `count` bytes. Returns false if the queue does not hold them.
+  bool Release(uint32_t count);
+
+  // The first datagram: its header (copied) and its payload piece by piece. Returns false if none
+  // is complete; a malformed one is dropped and the next looked at.
+  template <typename Sink>
+  bool ReadDatagram(DatagramHeader& header, uint32_t& length, Sink&& sink);
+  // Drops the first datagram.
+  void PopDatagram();
+
+  // Frees all that is left; the application no longer pushes.
+  void Clear();
+
+ private:
+  void FreeDescriptor(const Descriptor& descriptor);
+  void AdvanceFirst();
+  void PublishHead() {
+    entry_.send_consumer.head.Release(state_.first.position);
+    entry_.send_consumer.bytes.Release(state_.released);
+  }
+
+  const Region& region_;
+  Entry& entry_;
+  SendState& state_;
+};
+
+template <typename Sink>
+bool SendQueue::Read(uint32_t offset, uint32_t length, Sink&& sink) {
+  uint32_t start = state_.released + offset;
+  Cursor cursor = state_.first;
+  uint32_t at = state_.released - state_.first_offset;  // first byte of the cursor's descriptor
+  if (state_.hint.block != kNone && static_cast<int32_t>(start - state_.hint_bytes) >= 0) {
+    cursor = state_.hint;
+    at = state_.hint_bytes;
+  }
+  uint32_t left;
+  while (length != 0) {
+    if (!RingHas(entry_.send_producer, cursor)) return false;
+    if (!RingSettle(region_, entry_.send_producer, cursor, left)) return false;
+    Descriptor descriptor = RingAt(region_, cursor);
+    uint32_t skip = start - at;
+    if (skip < descriptor.length) {
+      std::span<const uint8_t> payload = region_.Payload(descriptor);
+      if (payload.empty()) return false;
+      payload = payload.subspan(skip, std::min<size_t>(length, payload.size() - skip));
+      sink(payload);
+      length -= static_cast<uint32_t>(payload.size());
+      start += static_cast<uint32_t>(payload.size());
+    }
+    state_.hint = cursor;
+    state_.hint_bytes = at;
+    at += descriptor.length;
+    RingStep(cursor);
+  }
+  return true;
+}
+
+template <typename Sink>
+bool SendQueue::ReadDatagram(DatagramHeader& header, uint32_t& length, Sink&& sink) {
+  uint32_t left;
+  while (RingHas(entry_.send_producer, state_.first)) {
+    Cursor cursor = state_.first;
+    if (!RingSettle(region_, entry_.send_producer, cursor, left)) return false;
+    Descriptor descriptor = RingAt(region_, cursor);
+    const uint8_t* storage = region_.Storage(descriptor);
+    if ((descriptor.flags & kDatagramStart) == 0 || storage == nullptr) {
+      PopDatagram();
+      continue;
+    }
+    std::memcpy(&header, storage, sizeof(header));
+    length = 0;
+    bool whole = false;
+    for (int pieces = 0; pieces < 64; ++pieces) {  // 65,507 bytes in buffers of 1 KiB and more
+      std::span<const uint8_t> payload = region_.Payload(descriptor);
+      if (payload.size() != descriptor.length) break;
+      if (!payload.empty()) sink(payload);
+      length += descriptor.length;
+      if ((descriptor.flags & kDatagramEnd) != 0) {
+        whole = true;
+        break;
+      }
+      RingStep(cursor);
+      if (!RingHas(entry_.send_producer, cursor)) break;
+      if (!RingSettle(region_, entry_.send_producer, cursor, left)) break;
+      descriptor = RingAt(region_, cursor);
+    }
+    if (whole) return true;
+    PopDatagram();
+    return false;  // the pieces handed out belong to nothing: the caller drops them
+  }
+  return false;
+}
+
+}  // namespace sluice::table

@@ -1,0 +1,130 @@
+// The engine's view of the socket table: slots, their private halves, and the notices to the
+// application. One per engine and region; the engine's thread only.
+//
+//   Handle handle = table.Open(Type::kStream, kTcp, AF_INET, lane);
+//   if (handle.is_none()) ... every slot is taken ...
+//   Socket socket = table.Find(handle);
+//   socket.receive_queue().Push(packet, false);
+//   socket.Notify(kEventIn);
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "table/connection_queue.h"
+#include "table/handle.h"
+#include "table/receive_queue.h"
+#include "table/region.h"
+#include "table/send_queue.h"
+
+namespace sluice::table {
+
+// What the engine keeps of a socket outside the region.
+struct EngineSide {
+  static constexpr uint32_t kNoControlBlock = 0xffffffff;
+
+  SendState send;
+  ReceiveState receive;
+  union {
+    ConnectionState connection;  // listeners
+    ReceiveState errors;         // all others: the error queue
+  };
+  uint32_t control_block = kNoControlBlock;  // index in the protocol's own table
+  uint32_t generation = 0;                   // the truth; the entry's copy may be scribbled on
+
+  EngineSide() : errors() {}
+};
+
+struct TableCounters {
+  uint64_t opened = 0;             // sockets, by socket() and by accept
+  uint64_t closed = 0;             // slots given back
+  uint64_t refused_sockets = 0;    // no slot
+  uint64_t stale_handles = 0;      // commands and doorbells for slots that had moved on
+  uint64_t events = 0;             // event notices queued
+  uint64_t illegal_changes = 0;    // status changes that the table forbids: a bug if not 0
+};
+
+class SocketTable;
+
+// A slot in use, for the duration of a call. Cheap to copy.
+class Socket {
+ public:
+  Socket() = default;
+  Socket(SocketTable* table, uint32_t index) : table_(table), index_(index) {}
+
+  explicit operator bool() const { return table_ != nullptr; }
+  uint32_t index() const { return index_; }
+  inline Handle handle() const;
+  inline Entry& entry() const;
+  inline EngineSide& side() const;
+  inline const Region& region() const;
+
+  inline SendQueue send_queue() const;
+  inline ReceiveQueue receive_queue() const;
+  inline ReceiveQueue error_queue() const;
+  inline ConnectionQueue connection_queue() const;
+
+  Status status() const { return entry().status.load(); }
+  // Changes the status, and publishes what was written before (endpoints, flags).
+  void SetStatus(Status status) const;
+  // Records an asynchronous error for SO_ERROR and the next call, and notifies.
+  void SetError(Result error) const;
+  // Tells whoever waits for any of `events` (Event bits). Error and hang-up are always told.
+  void Notify(uint32_t events) const;
+
+ private:
+  SocketTable* table_ = nullptr;
+  uint32_t index_ = 0;
+};
+
+class SocketTable {
+ public:
+  // `defaults` are the options a new socket starts with.
+  SocketTable(const Region& region, uint8_t lane);
+
+  const Region& region() const { return region_; }
+  uint8_t lane() const { return lane_; }
+  Options& defaults() { return *defaults_; }
+  const TableCounters& counters() const { return counters_; }
+  uint32_t open_sockets() const { return open_; }
+
+  // Takes a slot. is_none(): none is left, or the application has not a single one to spare.
+  Handle Open(Type type, uint8_t protocol, uint8_t family, Status status);
+  // The socket that a handle names, or false for a stale one.
+  Socket Find(Handle handle);
+  // The socket in a slot that a doorbell named, or false if it is free.
+  Socket At(uint32_t index);
+  // Frees all that the socket holds and gives the slot back. A listener's connection queue must
+  // have been cleared before.
+  void Close(Socket socket);
+
+ private:
+  friend class Socket;
+  void ResetEntry(Entry& entry);
+
+  Region region_;
+  uint8_t lane_;
+  std::unique_ptr<Options> defaults_;
+  std::unique_ptr<EngineSide[]> sides_;
+  std::vector<uint32_t> free_;
+  uint32_t fresh_ = 0;
+  uint32_t open_ = 0;
+  uint64_t next_socket_id_ = 1;
+  TableCounters counters_;
+};
+
+inline Handle Socket::handle() const { return {index_, side().generation}; }
+inline Entry& Socket::entry() const { return table_->region_.entry(index_); }
+inline EngineSide& Socket::side() const { return table_->sides_[index_]; }
+inline const Region& Socket::region() const { return table_->region_; }
+inline SendQueue Socket::send_queue() const { return {region(), entry(), side().send}; }
+inline ReceiveQueue Socket::receive_queue() const { return {region(), entry(), side().receive}; }
+inline ReceiveQueue Socket::error_queue() const {
+  return ReceiveQueue::ErrorQueue(region(), entry(), side().errors);
+}
+inline ConnectionQueue Socket::connection_queue() const {
+  return {region(), entry(), side().connection};
+}
+
+}  // namespace sluice::table
