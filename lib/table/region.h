@@ -107,8 +107,8 @@ class Region {
     return *reinterpret_cast<BufferHeader*>(buffers_ + size_t{buffer} * buffer_stride_);
   }
 
-  // References to mbufs, where application and engine share an address space. The base is chosen
-  // so that mbufs up to 64 GiB to either side of `anchor` can be named.
+  // References to mbufs, where application and engine share an address space. Mbufs up to 64 GiB to
+  // either side of `anchor`, an address among them, can be named; others are copied.
   void ShareMbufs(const void* anchor);
   static constexpr uint32_t kMbufBit = 0x80000000;
   static bool IsMbuf(uint32_t reference) { return (reference & kMbufBit) != 0; }

@@ -1,0 +1,119 @@
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <thread>
+#include <vector>
+
+#include "base/random.h"
+#include "table/bounded_queue.h"
+#include "tests/unit/table/fixture.h"
+
+namespace sluice::table {
+namespace {
+
+TEST_CASE("a pool hands out each index once and says when it is exhausted") {
+  Fixture f({.sockets = 4, .buffers = 3, .blocks = 2});
+  uint32_t a = f.region.TakeBuffer(), b = f.region.TakeBuffer(), c = f.region.TakeBuffer();
+  CHECK(std::vector<uint32_t>{a, b, c} == std::vector<uint32_t>{0, 1, 2});
+  CHECK(f.region.TakeBuffer() == kNone);
+  CHECK(f.region.header().buffers.exhausted.load() == 1);
+  f.region.DropReference(b);
+  CHECK(f.region.TakeBuffer() == b);
+  CHECK(f.buffers_used() == 3);
+}
+
+TEST_CASE("a buffer returns with its last reference") {
+  Fixture f;
+  uint32_t buffer = f.region.TakeBuffer();
+  f.region.AddReference(buffer);
+  f.region.DropReference(buffer);
+  CHECK(f.buffers_used() == 1);
+  f.region.DropReference(buffer);
+  CHECK(f.buffers_used() == 0);
+}
+
+TEST_CASE("a scribbled free list ends the list and is counted") {
+  Fixture f({.sockets = 4, .buffers = 8, .blocks = 8});
+  uint32_t first = f.region.TakeBlock(), second = f.region.TakeBlock();
+  f.region.ReturnBlock(first);
+  f.region.ReturnBlock(second);
+  f.region.block(second).next.store(0xdeadbeef);
+  CHECK(f.region.TakeBlock() == second);
+  CHECK(f.region.TakeBlock() == 2);  // a fresh one: the rest of the list is lost
+  CHECK(f.region.header().blocks.corrupt.load() == 1);
+}
+
+TEST_CASE("threads that take and return blocks never hold the same one") {
+  Fixture f({.sockets = 4, .buffers = 8, .blocks = 32});
+  std::vector<std::atomic<int>> owners(32);
+  std::atomic<int> clashes{0};
+  auto work = [&](uint64_t seed) {
+    Random random(seed);
+    std::vector<uint32_t> held;
+    for (int i = 0; i < 20000; ++i) {
+      if (held.size() < 8 && random.Below(2) == 0) {
+        uint32_t block = f.region.TakeBlock();
+        if (block == kNone) continue;
+        if (owners[block].exchange(1) != 0) ++clashes;
+        held.push_back(block);
+      } else if (!held.empty()) {
+        owners[held.back()].store(0);
+        f.region.ReturnBlock(held.back());
+        held.pop_back();
+      }
+    }
+    for (uint32_t block : held) {
+      owners[block].store(0);
+      f.region.ReturnBlock(block);
+    }
+  };
+  std::thread a(work, 1), b(work, 2), c(work, 3);
+  a.join();
+  b.join();
+  c.join();
+  CHECK(clashes == 0);
+  CHECK(f.blocks_used() == 0);
+}
+
+TEST_CASE("a bounded queue keeps order, and full is an answer") {
+  Fixture f;
+  BoundedQueue<Command>& queue = f.region.commands(0);
+  for (uint32_t i = 0; i < kCommandSlots; ++i) REQUIRE(queue.Push({.argument = i}));
+  CHECK_FALSE(queue.Push({}));
+  Command command;
+  for (uint32_t i = 0; i < kCommandSlots; ++i) {
+    REQUIRE(queue.Pop(command, Region::kCommandMask));
+    CHECK(command.argument == i);
+  }
+  CHECK_FALSE(queue.Pop(command, Region::kCommandMask));
+  CHECK(queue.empty(Region::kCommandMask));
+}
+
+TEST_CASE("a bounded queue loses and invents nothing with three producers") {
+  Fixture f;
+  BoundedQueue<Command>& queue = f.region.commands(0);
+  constexpr uint32_t kEach = 20000;
+  auto produce = [&queue](uint8_t who) {
+    for (uint32_t i = 0; i < kEach; ++i) {
+      while (!queue.Push({.unused = who, .argument = i})) std::this_thread::yield();
+    }
+  };
+  std::thread a(produce, 0), b(produce, 1), c(produce, 2);
+  uint32_t next[3] = {0, 0, 0};
+  bool ordered = true;
+  for (uint32_t taken = 0; taken < 3 * kEach;) {
+    Command command;
+    if (!queue.Pop(command, Region::kCommandMask)) {
+      std::this_thread::yield();
+      continue;
+    }
+    ordered = ordered && command.unused < 3 && command.argument == next[command.unused]++;
+    ++taken;
+  }
+  a.join();
+  b.join();
+  c.join();
+  CHECK(ordered);
+}
+
+}  // namespace
+}  // namespace sluice::table

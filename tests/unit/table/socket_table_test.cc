@@ -1,0 +1,145 @@
+#include "table/socket_table.h"
+
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "tests/unit/table/fixture.h"
+
+namespace sluice::table {
+namespace {
+
+TEST_CASE("a stale handle is an error and never somebody else's socket") {
+  Fixture f;
+  Socket first = f.OpenStream();
+  Handle old = first.handle();
+  f.table.Close(first);
+  Socket second = f.OpenStream();
+  CHECK(second.index() == old.index);
+  CHECK(second.handle().generation != old.generation);
+  CHECK_FALSE(f.table.Find(old));
+  CHECK_FALSE(f.table.Find({old.index, old.generation + 1}));
+  CHECK_FALSE(f.table.Find({1000, 1}));
+  CHECK_FALSE(f.table.Find({}));
+  CHECK(f.table.Find(second.handle()));
+  CHECK(f.table.counters().stale_handles == 4);
+}
+
+TEST_CASE("a full table refuses and recovers") {
+  Fixture f({.sockets = 3, .buffers = 4, .blocks = 4});
+  Socket a = f.OpenStream();
+  f.OpenStream();
+  f.OpenStream();
+  CHECK(f.table.Open(Type::kStream, IPPROTO_TCP, AF_INET, Status::kUnconnected).is_none());
+  CHECK(f.table.counters().refused_sockets == 1);
+  f.table.Close(a);
+  CHECK(f.OpenStream());
+}
+
+TEST_CASE("socket identifiers are never used twice") {
+  Fixture f;
+  std::set<uint64_t> seen;
+  for (int i = 0; i < 500; ++i) {
+    Socket socket = f.OpenStream();
+    CHECK(seen.insert(socket.entry().socket_id.load()).second);
+    f.table.Close(socket);
+  }
+}
+
+TEST_CASE("a reopened slot remembers nothing") {
+  Fixture f;
+  Socket socket = f.OpenStream();
+  Entry& e = socket.entry();
+  e.options.Set(kNoDelay, true);
+  e.application_flags.SetBits(kNonBlocking);
+  e.event_mask.store(kEventIn);
+  e.local.Store({wire::IpAddress::V4(10, 0, 0, 1), 80, 0});
+  const uint8_t bytes[] = "data";
+  SendWriter(f.region, e).Write(bytes);
+  f.table.Close(socket);
+  Socket again = f.OpenStream();
+  REQUIRE(again.index() == socket.index());
+  CHECK_FALSE(e.options.is_set(kNoDelay));
+  CHECK(e.application_flags.load() == 0);
+  CHECK(e.event_mask.load() == 0);
+  CHECK(e.local.Load() == wire::Endpoint{});
+  CHECK(SendQueueBytes(e) == 0);
+  CHECK(again.send_queue().bytes() == 0);
+}
+
+TEST_CASE("an event is queued once until the application takes it") {
+  Fixture f;
+  Socket socket = f.OpenStream();
+  socket.Notify(kEventIn);  // nobody waits
+  uint32_t index;
+  CHECK_FALSE(f.region.events(0).Pop(index, f.region.slot_queue_mask()));
+  socket.entry().event_mask.store(kEventIn);
+  socket.Notify(kEventOut);  // not waited for
+  CHECK(f.region.lane(0).notices.load() == 0);
+  socket.Notify(kEventIn);
+  socket.Notify(kEventIn);
+  CHECK(f.region.lane(0).notices.load() == 1);
+  REQUIRE(f.region.events(0).Pop(index, f.region.slot_queue_mask()));
+  CHECK(index == socket.index());
+  CHECK_FALSE(f.region.events(0).Pop(index, f.region.slot_queue_mask()));
+  socket.entry().event_pending.store(0);
+  socket.SetError(Result::kReset);  // errors are told whatever one waits for
+  CHECK(f.region.events(0).Pop(index, f.region.slot_queue_mask()));
+}
+
+TEST_CASE("a doorbell stands in the queue once") {
+  Fixture f;
+  Socket socket = f.OpenStream();
+  CHECK_FALSE(RingDoorbell(f.region, socket.index()));
+  f.region.lane(0).engine_sleeps.store(1);
+  CHECK(RingDoorbell(f.region, socket.index()));
+  uint32_t index;
+  CHECK(f.region.doorbells(0).Pop(index, f.region.slot_queue_mask()));
+  CHECK_FALSE(f.region.doorbells(0).Pop(index, f.region.slot_queue_mask()));
+}
+
+TEST_CASE("the connection queue carries handles and gives its blocks back") {
+  Fixture f({.sockets = 64, .buffers = 4, .blocks = 4});
+  Socket listener = f.OpenStream(Status::kListening);
+  CHECK(Readiness(listener.entry()) == 0);
+  for (uint32_t round = 0; round < 100; ++round) {
+    for (uint32_t i = 0; i < 10; ++i) REQUIRE(listener.connection_queue().Push({i, round}));
+    CHECK(Readiness(listener.entry()) == kEventIn);
+    for (uint32_t i = 0; i < 10; ++i) {
+      CHECK(ReadConnection(f.region, listener.entry()) == Handle{i, round});
+    }
+    CHECK(ReadConnection(f.region, listener.entry()).is_none());
+  }
+  listener.connection_queue().Reclaim();
+  CHECK(f.blocks_used() == 0);
+  listener.connection_queue().Push({7, 1});
+  ReadConnection(f.region, listener.entry());
+  listener.connection_queue().Push({8, 1});
+  std::set<uint32_t> dropped;
+  listener.connection_queue().Clear([&dropped](Handle h) { dropped.insert(h.index); });
+  CHECK(dropped == std::set<uint32_t>{8});
+  CHECK(f.blocks_used() == 0);
+}
+
+TEST_CASE("readiness follows queues, flags and errors") {
+  Fixture f;
+  Socket socket = f.OpenStream();
+  Entry& e = socket.entry();
+  CHECK(Readiness(e) == kEventOut);
+  e.engine_flags.SetBits(kEndOfStream);
+  CHECK(Readiness(e) == (kEventIn | kEventRdHup | kEventOut));
+  e.engine_flags.SetBits(kSendClosed);
+  CHECK(Readiness(e) == (kEventIn | kEventRdHup | kEventOut | kEventHup));
+  e.error.store(static_cast<uint32_t>(Result::kReset));
+  CHECK((Readiness(e) & kEventErr) != 0);
+  Socket fresh = f.OpenStream(Status::kUnconnected);
+  CHECK(Readiness(fresh.entry()) == (kEventOut | kEventHup));
+  Socket connecting = f.OpenStream(Status::kConnecting);
+  CHECK(Readiness(connecting.entry()) == 0);
+}
+
+TEST_CASE("an idle connection's share of table and region is under 520 bytes") {
+  CHECK(sizeof(Entry) + sizeof(EngineSide) <= 520);
+}
+
+}  // namespace
+}  // namespace sluice::table
