@@ -1,0 +1,22 @@
+// Where EAL and its drivers write: the newest few kilobytes are kept, and forwarded if wished.
+// Any thread may call anything here.
+#pragma once
+
+#include <cstdio>
+#include <string>
+
+namespace sluice::dpdk {
+
+class MessageLog {
+ public:
+  // The stdio stream to give to rte_openlog_stream; lives as long as the process.
+  static FILE* stream();
+  static void set_forward(bool to_stderr);
+
+  static std::string Text();
+  // The last line without the function name that drivers put in front; "" if there is none.
+  static std::string LastLine();
+  static void Clear();
+};
+
+}  // namespace sluice::dpdk

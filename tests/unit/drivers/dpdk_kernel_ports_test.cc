@@ -1,0 +1,183 @@
+// DPDK ports that have the kernel at the other end: af_packet and af_xdp on a veth, and tap. Each
+// test runs in a network namespace of the process's own; it needs root and says so where it lacks it.
+
+#include <catch2/catch.hpp>
+#include <cstdio>
+
+#include "dpdk/port.h"
+#include "dpdk_harness.h"
+
+namespace sluice::dpdk::test {
+namespace {
+
+void MakeVeth(const std::string& ours, const std::string& theirs) {
+  Run("ip link add " + ours + " type veth peer name " + theirs);
+  Run("ip link set " + theirs + " up");
+}
+
+std::string Error(const PortConfig& config) {
+  return std::string(DpdkPort::Open(config).status().message());
+}
+
+// Frames both ways, and the whole life of a wake descriptor.
+void ExchangeAndWake(engine::Port& port, const std::string& kernel_end) {
+  RawSocket peer(kernel_end);
+  const std::vector<uint8_t> out = MakeFrame(1000, 7);
+  REQUIRE(Send(port, out));
+  CHECK((peer.Receive() == out));
+
+  const int wake = port.wake_descriptor(0);
+  REQUIRE(wake >= 0);
+  CHECK(port.ArmWake(0));
+  CHECK_FALSE(Readable(wake, 0));
+  const std::vector<uint8_t> in = MakeFrame(1486, 9);
+  peer.Send(in);
+  CHECK(Readable(wake));
+  port.DisarmWake(0);
+  CHECK_FALSE(Readable(wake, 0));
+  CHECK((Receive(port, 1000) == in));
+
+  // Awake, a frame rings nobody; and whoever arms then is told to poll.
+  peer.Send(in);
+  CHECK_FALSE(Readable(wake, 0));
+  CHECK_FALSE(port.ArmWake(0));
+  CHECK_FALSE(Readable(wake, 0));
+  CHECK((Receive(port, 1000) == in));
+  CHECK(port.ArmWake(0));
+  port.DisarmWake(0);
+}
+
+TEST_CASE("af_packet sends, receives and wakes") {
+  if (!EnterNamespace()) return;
+  MakeVeth("sl0", "sl1");
+  StartEal();
+  PortConfig config;
+  config.device = "net_af_packet0,iface=sl0";
+  absl::StatusOr<std::unique_ptr<DpdkPort>> port = DpdkPort::Open(config);
+  INFO(port.status().ToString());
+  REQUIRE(port.ok());
+  CHECK((*port)->link_up());
+  CHECK((*port)->capabilities().mtu == 1500);
+  CHECK_FALSE((*port)->capabilities().mac.is_zero());
+  ExchangeAndWake(**port, "sl1");
+
+  SECTION("a burst while nobody looks is kept") {
+    RawSocket peer("sl1");
+    for (int i = 0; i < 500; ++i) peer.Send(MakeFrame(100, static_cast<uint8_t>(i)));
+    for (int i = 0; i < 500; ++i) {
+      REQUIRE((Receive(**port, 1000) == MakeFrame(100, static_cast<uint8_t>(i))));
+    }
+  }
+  SECTION("a frame over the MTU is refused and counted, and does not block the next") {
+    const engine::PortStatistics before = (*port)->statistics();
+    CHECK(Send(**port, MakeFrame(1600, 0)));
+    CHECK((*port)->statistics().tx_errors == before.tx_errors + 1);
+    RawSocket peer("sl1");
+    CHECK(Send(**port, MakeFrame(60, 3)));
+    CHECK((peer.Receive() == MakeFrame(60, 3)));
+  }
+  SECTION("what this machine itself sends on the interface is not received") {
+    RawSocket local("sl0");
+    local.Send(MakeFrame(60, 5));
+    CHECK(Receive(**port, 1000).empty());
+  }
+  SECTION("the link goes down and comes back") {
+    Run("ip link set sl0 down");
+    CHECK_FALSE((*port)->link_up());
+    CHECK((*port)->ArmWake(0));  // the socket's error neither wakes for ever nor blocks sleeping
+    (*port)->DisarmWake(0);
+    CHECK_FALSE(Readable((*port)->wake_descriptor(0), 0));
+    Run("ip link set sl0 up");
+    CHECK((*port)->link_up());
+    ExchangeAndWake(**port, "sl1");
+  }
+  port->reset();
+  Run("ip link del sl0");
+}
+
+TEST_CASE("af_packet takes jumbo frames where the interface does") {
+  if (!EnterNamespace()) return;
+  MakeVeth("sl2", "sl3");
+  Run("ip link set sl2 mtu 9000");
+  Run("ip link set sl3 mtu 9000");
+  StartEal();
+  PortConfig config;
+  config.device = "net_af_packet1,iface=sl2";
+  config.packets_per_queue = 2048;
+  absl::StatusOr<std::unique_ptr<DpdkPort>> port = DpdkPort::Open(config);
+  INFO(port.status().ToString());
+  REQUIRE(port.ok());
+  CHECK((*port)->capabilities().mtu == 9000);
+  RawSocket peer("sl3");
+  const std::vector<uint8_t> frame = MakeFrame(9000, 1);
+  REQUIRE(Send(**port, frame));
+  CHECK((peer.Receive() == frame));
+  peer.Send(frame);
+  CHECK((Receive(**port, 1000) == frame));
+}
+
+TEST_CASE("af_packet says in one line what is wrong") {
+  if (!EnterNamespace()) return;
+  MakeVeth("sl4", "sl5");
+  StartEal();
+  PortConfig config;
+  config.device = "net_af_packet3,iface=nosuch0";
+  CHECK_THAT(Error(config), Catch::Contains("no interface 'nosuch0'") && Catch::Contains("sl4"));
+  config.device = "net_af_packet3";
+  CHECK_THAT(Error(config), Catch::Contains("net_af_packet3,iface=NAME"));
+  config.device = "net_af_packet3,iface=sl4";
+  config.mtu = 9000;
+  CHECK_THAT(Error(config), Catch::Contains("ip link set sl4 mtu 9000"));
+}
+
+TEST_CASE("tap sends, receives and wakes, with an address that is not the kernel's") {
+  if (!EnterNamespace()) return;
+  StartEal();
+  PortConfig config;
+  config.device = "net_tap0,iface=sltap0";
+  absl::StatusOr<std::unique_ptr<DpdkPort>> port = DpdkPort::Open(config);
+  INFO(port.status().ToString());
+  REQUIRE(port.ok());
+  Run("ip link set sltap0 up");
+  absl::StatusOr<KernelInterface> kernel = FindKernelInterface("sltap0");
+  REQUIRE(kernel.ok());
+  CHECK((*port)->capabilities().mac != kernel->mac);
+  CHECK((*port)->link_up());
+  ExchangeAndWake(**port, "sltap0");
+  ExchangeAndWake(**port, "sltap0");
+  port->reset();
+  CHECK_FALSE(FindKernelInterface("sltap0").ok());
+}
+
+TEST_CASE("tap gives a smaller MTU to the kernel's end, and refuses a larger one") {
+  if (!EnterNamespace()) return;
+  StartEal();
+  PortConfig config;
+  config.device = "net_tap1,iface=sltap1";
+  config.mtu = 9000;
+  CHECK_THAT(Error(config), Catch::Contains("allows an MTU of 1500, not 9000; lower 'mtu'"));
+  config.mtu = 1280;
+  absl::StatusOr<std::unique_ptr<DpdkPort>> port = DpdkPort::Open(config);
+  INFO(port.status().ToString());
+  REQUIRE(port.ok());
+  CHECK((*port)->capabilities().mtu == 1280);
+  CHECK(FindKernelInterface("sltap1")->mtu == 1280);
+}
+
+TEST_CASE("af_xdp sends, receives and wakes where the kernel allows it") {
+  if (!EnterNamespace()) return;
+  MakeVeth("sl6", "sl7");
+  StartEal();
+  PortConfig config;
+  config.device = "net_af_xdp0,iface=sl6";
+  config.packets_per_queue = 8192;
+  absl::StatusOr<std::unique_ptr<DpdkPort>> port = DpdkPort::Open(config);
+  if (!port.ok()) {
+    std::printf("skipped: af_xdp: %s\n", std::string(port.status().message()).c_str());
+    return;
+  }
+  ExchangeAndWake(**port, "sl7");
+}
+
+}  // namespace
+}  // namespace sluice::dpdk::test
