@@ -80,7 +80,7 @@ class Socket {
 
 class SocketTable {
  public:
-  // `defaults` are the options a new socket starts with.
+  // `region` outlives the table.
   SocketTable(const Region& region, uint8_t lane);
 
   const Region& region() const { return region_; }
@@ -103,7 +103,7 @@ class SocketTable {
   friend class Socket;
   void ResetEntry(Entry& entry);
 
-  Region region_;
+  const Region& region_;
   uint8_t lane_;
   std::unique_ptr<Options> defaults_;
   std::unique_ptr<EngineSide[]> sides_;
