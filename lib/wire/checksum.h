@@ -1,0 +1,125 @@
+// The Internet checksum (RFC 1071), in pieces.
+//
+// A partial sum is an unfinished ones' complement sum of 16-bit words, kept in 64 bits so that
+// thousands of them may be added with plain `+`. It is in no byte order that callers need to know;
+// Checksum() finishes it to the number that stands in the header, in host order like every other
+// header field (Store16 writes it).
+//
+//   uint64_t sum = PseudoHeaderSum(source, destination, 17, datagram.size()) + Sum(datagram);
+//   if (!ChecksumValid(sum)) drop;                     // checksum field included
+//   Store16(header + 6, Checksum(sum));                // checksum field taken as zero
+//
+// Pieces that start at an odd offset of the whole are turned with AtOffset before they are added:
+//   sum += AtOffset(a.size(), Sum(b));                 // b follows a
+//
+// The processor's best variant is chosen once, when the program starts. All functions are pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "wire/address.h"
+#include "wire/bytes.h"
+
+namespace sluice::wire {
+
+namespace internal {
+
+// Keeps a sum's value modulo 2^16 - 1 and makes it less than 2^33.
+constexpr uint64_t Narrow(uint64_t sum) { return (sum & 0xffffffff) + (sum >> 32); }
+
+using SumFunction = uint64_t (*)(const uint8_t* bytes, size_t n);
+using CopyAndSumFunction = uint64_t (*)(uint8_t* to, const uint8_t* from, size_t n);
+extern SumFunction sum_long;
+extern CopyAndSumFunction copy_and_sum;
+
+inline uint64_t SumShort(const uint8_t* bytes, size_t n) {
+  uint64_t sum = 0;
+  uint32_t word;
+  for (; n >= 4; n -= 4, bytes += 4) {
+    std::memcpy(&word, bytes, 4);
+    sum += word;
+  }
+  // The missing bytes of the last word count as zero (RFC 1071 section 4.1).
+  if (n > 0) {
+    word = 0;
+    std::memcpy(&word, bytes, n);
+    sum += word;
+  }
+  return sum;
+}
+
+}  // namespace internal
+
+// Sum of the bytes as if they started at an even offset.
+inline uint64_t Sum(ConstBytes bytes) {
+  return bytes.size() < 64 ? internal::SumShort(bytes.data(), bytes.size())
+                           : internal::sum_long(bytes.data(), bytes.size());
+}
+
+// Copies n bytes and returns their sum, in one pass. The areas must not overlap.
+inline uint64_t CopyAndSum(void* to, const void* from, size_t n) {
+  return internal::copy_and_sum(static_cast<uint8_t*>(to), static_cast<const uint8_t*>(from), n);
+}
+
+// Sum of a piece, given as from an even offset, that stands at `offset` (RFC 1071 section 2(B)).
+constexpr uint64_t AtOffset(size_t offset, uint64_t sum) {
+  sum = internal::Narrow(internal::Narrow(sum));
+  return offset % 2 == 0 ? sum : sum << 8;
+}
+
+// The 16-bit value of a sum, in the byte order of memory.
+constexpr uint16_t Fold(uint64_t sum) {
+  sum = internal::Narrow(internal::Narrow(sum));
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>((sum & 0xffff) + (sum >> 16));
+}
+
+// What stands in a checksum field, in host order, where the field counted as zero in `sum`.
+constexpr uint16_t Checksum(uint64_t sum) {
+  return __builtin_bswap16(static_cast<uint16_t>(~Fold(sum)));
+}
+
+// True of a sum that includes a correct checksum field.
+constexpr bool ChecksumValid(uint64_t sum) { return Fold(sum) == 0xffff; }
+
+// RFC 9293 section 3.1 and RFC 8200 section 8.1, by the family of the addresses (which is one).
+// `bytes` counts the transport header and its payload.
+inline uint64_t PseudoHeaderSum(const IpAddress& source, const IpAddress& destination,
+                                uint8_t protocol, uint32_t bytes) {
+  const uint64_t rest = uint64_t{__builtin_bswap32(bytes)} + (uint64_t{protocol} << 24);
+  if (source.is_v4()) {
+    return rest + internal::SumShort(source.v4_bytes(), 4) +
+           internal::SumShort(destination.v4_bytes(), 4);
+  }
+  return rest + internal::SumShort(source.bytes().data(), 16) +
+         internal::SumShort(destination.bytes().data(), 16);
+}
+
+// The checksum of a header in which one word changes (RFC 1624 section 3, equation 3). All in host
+// order.
+constexpr uint16_t UpdateChecksum(uint16_t checksum, uint16_t before, uint16_t after) {
+  uint32_t sum =
+      static_cast<uint16_t>(~checksum) + uint32_t{static_cast<uint16_t>(~before)} + after;
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(~sum);
+}
+constexpr uint16_t UpdateChecksum32(uint16_t checksum, uint32_t before, uint32_t after) {
+  checksum = UpdateChecksum(checksum, static_cast<uint16_t>(before >> 16),
+                            static_cast<uint16_t>(after >> 16));
+  return UpdateChecksum(checksum, static_cast<uint16_t>(before), static_cast<uint16_t>(after));
+}
+
+// Every variant that was compiled in, the portable one first: for tests and benchmarks.
+struct ChecksumVariant {
+  const char* name;
+  bool supported;  // by this processor
+  internal::SumFunction sum;
+  internal::CopyAndSumFunction copy_and_sum;
+};
+std::span<const ChecksumVariant> ChecksumVariants();
+
+}  // namespace sluice::wire
