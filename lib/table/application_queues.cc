@@ -78,8 +78,10 @@ bool SendWriter::WriteDatagram(const DatagramHeader& header, std::span<const iov
       const iovec& from = pieces[piece];
       uint32_t count = static_cast<uint32_t>(
           std::min<size_t>(descriptor.length - filled, from.iov_len - piece_offset));
-      std::memcpy(storage + kHeadroom + filled,
-                  static_cast<const uint8_t*>(from.iov_base) + piece_offset, count);
+      if (count != 0) {
+        std::memcpy(storage + kHeadroom + filled,
+                    static_cast<const uint8_t*>(from.iov_base) + piece_offset, count);
+      }
       filled += count;
       piece_offset += count;
       if (piece_offset == from.iov_len) {
@@ -179,8 +181,10 @@ bool ReceiveReader::ReadDatagram(DatagramHeader& header, std::span<const iovec> 
     taken += static_cast<uint32_t>(payload.size());
     while (!payload.empty() && piece < pieces.size()) {
       size_t count = std::min(payload.size(), pieces[piece].iov_len - piece_offset);
-      std::memcpy(static_cast<uint8_t*>(pieces[piece].iov_base) + piece_offset, payload.data(),
-                  count);
+      if (count != 0) {
+        std::memcpy(static_cast<uint8_t*>(pieces[piece].iov_base) + piece_offset, payload.data(),
+                    count);
+      }
       payload = payload.subspan(count);
       piece_offset += count;
       if (piece_offset == pieces[piece].iov_len) {
