@@ -226,7 +226,7 @@ absl::Status Eal::Start(const EalConfig& config) {
   if (result < 0) {
     RemoveOwnRuntimeDirectory();
     return absl::FailedPreconditionError(absl::StrCat(
-        "DPDK did not start: ", LastMessage().empty() ? rte_strerror(rte_errno) : LastMessage(),
+        "DPDK did not start: ", Cause().empty() ? rte_strerror(rte_errno) : Cause(),
         " (EAL arguments: ", absl::StrJoin(arguments.begin() + 1, arguments.end(), " "), ")"));
   }
   g_started = true;
@@ -244,7 +244,7 @@ void Eal::Stop() {
 }
 
 std::string Eal::RecentMessages() { return MessageLog::Text(); }
-std::string Eal::LastMessage() { return MessageLog::LastLine(); }
+std::string Eal::Cause() { return MessageLog::Cause(); }
 void Eal::ForgetMessages() { MessageLog::Clear(); }
 
 int RemoveStaleRuntimeDirectories(const std::string& base) {

@@ -66,8 +66,8 @@ class Eal {
 
   // The latest messages of EAL and its drivers, newest last, one to a line; at most 4 KiB.
   static std::string RecentMessages();
-  // The newest of them that tells of an error in what followed `ForgetMessages`, or "".
-  static std::string LastMessage();
+  // What they say of the cause of a failure since `ForgetMessages`, in one line, or "".
+  static std::string Cause();
   static void ForgetMessages();
 };
 

@@ -1,11 +1,12 @@
 #include "dpdk/message_log.h"
 
+#include <rte_log.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cctype>
 #include <mutex>
+#include <sstream>
 
 namespace sluice::dpdk {
 namespace {
@@ -17,7 +18,9 @@ std::string g_text;
 std::atomic<bool> g_forward{false};
 
 ssize_t Append(void*, const char* bytes, size_t size) {
-  if (g_forward.load(std::memory_order_relaxed)) {
+  // A panic ends the process: nobody could ask for the text afterwards.
+  const bool is_fatal = static_cast<uint32_t>(rte_log_cur_msg_loglevel()) <= RTE_LOG_CRIT;
+  if (is_fatal || g_forward.load(std::memory_order_relaxed)) {
     [[maybe_unused]] ssize_t written = ::write(STDERR_FILENO, bytes, size);
   }
   std::lock_guard<std::mutex> lock(g_mutex);
@@ -26,7 +29,7 @@ ssize_t Append(void*, const char* bytes, size_t size) {
   return static_cast<ssize_t>(size);
 }
 
-// "eth_dev_tap_create(): dtap9: no" and "EAL: no" become "no" with what names the device kept.
+// "eth_dev_tap_create(): dtap9: none" becomes "dtap9: none", and "EAL: none" becomes "none".
 std::string WithoutFunctionName(const std::string& line) {
   const size_t colon = line.find(": ");
   if (colon == std::string::npos) return line;
@@ -58,13 +61,16 @@ std::string MessageLog::Text() {
   return g_text;
 }
 
-std::string MessageLog::LastLine() {
-  std::string text = Text();
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
-  const size_t newline = text.rfind('\n');
-  std::string line = newline == std::string::npos ? text : text.substr(newline + 1);
-  line.erase(0, std::min(line.find_first_not_of(" \t"), line.size()));
-  return WithoutFunctionName(line);
+std::string MessageLog::Cause() {
+  std::istringstream lines(Text());
+  for (std::string line; std::getline(lines, line);) {
+    line.erase(0, std::min(line.find_first_not_of(" \t"), line.size()));
+    while (!line.empty() && (line.back() == '.' || line.back() == '\r')) line.pop_back();
+    // Memif says this of every start without shared configuration files.
+    if (line.empty() || line.find("mp action callback") != std::string::npos) continue;
+    return WithoutFunctionName(line);
+  }
+  return "";
 }
 
 void MessageLog::Clear() {

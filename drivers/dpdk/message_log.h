@@ -14,8 +14,9 @@ class MessageLog {
   static void set_forward(bool to_stderr);
 
   static std::string Text();
-  // The last line without the function name that drivers put in front; "" if there is none.
-  static std::string LastLine();
+  // The first line that names a cause: drivers report inner failures before outer ones. Without the
+  // function name that stands in front of it; "" if there is none.
+  static std::string Cause();
   static void Clear();
 };
 

@@ -1,11 +1,13 @@
 #include "dpdk/port.h"
 
-#include <rte_bus_vdev.h>
+#include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 #include <unistd.h>
+
+#include <utility>
 
 namespace sluice::dpdk {
 
@@ -28,14 +30,32 @@ DpdkPort::~DpdkPort() {
 
 uint16_t DpdkPort::Receive(uint16_t queue, std::span<rte_mbuf*> packets) {
   if (tap_handler_ != nullptr) tap_handler_(0);
+  if (!started_) {
+    Reconnect();
+    return 0;
+  }
   const uint16_t count = rte_eth_rx_burst(port_id_, queue, packets.data(),
                                           static_cast<uint16_t>(packets.size()));
+  if (count == 0 && reconnects_) Reconnect();
   if (trust_checksums_) {
     for (uint16_t i = 0; i < count; ++i) {
       packets[i]->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
     }
   }
   return count;
+}
+
+void DpdkPort::Reconnect() {
+  constexpr uint64_t kAttemptsPerSecond = 50;
+  const uint64_t now_cycles = rte_get_tsc_cycles();
+  if (now_cycles < reconnect_at_cycles_) return;
+  reconnect_at_cycles_ = now_cycles + rte_get_tsc_hz() / kAttemptsPerSecond;
+  if (started_ && link_up()) return;
+  // A link that is just coming up is given until the next attempt.
+  if (started_ && !std::exchange(reconnect_due_, true)) return;
+  if (started_) rte_eth_dev_stop(port_id_);
+  started_ = rte_eth_dev_start(port_id_) == 0;
+  reconnect_due_ = false;
 }
 
 uint16_t DpdkPort::Transmit(uint16_t queue, std::span<rte_mbuf*> packets) {
@@ -48,9 +68,14 @@ uint16_t DpdkPort::Transmit(uint16_t queue, std::span<rte_mbuf*> packets) {
       ++done;
       continue;
     }
-    const uint16_t sent = rte_eth_tx_burst(port_id_, queue, rest.data(), sendable);
+    const uint16_t sent =
+        started_ ? rte_eth_tx_burst(port_id_, queue, rest.data(), sendable) : uint16_t{0};
     done = static_cast<uint16_t>(done + sent);
-    if (sent < sendable) break;
+    if (sent < sendable && !(sent == 0 && drop_when_down_ && !link_up())) break;
+    if (sent == 0) {  // as a card without a carrier does
+      Refuse(queue, rest[0]);
+      ++done;
+    }
   }
   return done;
 }
@@ -81,6 +106,7 @@ void DpdkPort::DisarmWake(uint16_t queue) {
 }
 
 bool DpdkPort::link_up() const {
+  if (!started_) return false;
   if (!shared_interface_.empty()) return InterfaceRunning(shared_interface_);
   rte_eth_link link;
   return rte_eth_link_get_nowait(port_id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;

@@ -65,13 +65,19 @@ class DpdkPort final : public engine::Port {
   // How many packets from the front may be handed to the device as they are.
   uint16_t CountSendable(uint16_t queue, std::span<rte_mbuf*> packets) const;
   void Refuse(uint16_t queue, rte_mbuf* packet);
+  // Starts the device again if its link is down and the last attempt is long enough ago.
+  void Reconnect();
 
   std::string name_;
   std::string driver_name_;
   engine::PortCapabilities capabilities_;
   uint16_t port_id_ = 0;
   bool attached_ = false;
-  bool started_ = false;
+  std::atomic<bool> started_{false};
+  bool reconnects_ = false;
+  bool drop_when_down_ = false;
+  bool reconnect_due_ = false;
+  uint64_t reconnect_at_cycles_ = 0;
   bool trust_checksums_ = false;
   bool prepare_transmit_ = false;
   uint32_t frame_bytes_max_ = UINT32_MAX;

@@ -1,18 +1,23 @@
 // Opening a DPDK device, step by step: attach, negotiate, pools and queues, start, wake.
 
 #include <rte_dev.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <rte_mempool.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/lifo_pool_ops.h"
 #include "dpdk/eal.h"
 #include "dpdk/port.h"
+#include "dpdk/xdp_messages.h"
 
 namespace sluice::dpdk {
 
@@ -59,15 +64,49 @@ constexpr uint64_t kHashedFlows = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS
 constexpr uint16_t kSegmentsMax = 64;
 constexpr uint32_t kTsoBytesMax = 65535 - 60 - 60;
 
+// A pool of `count` mbufs for one engine, as rte_pktmbuf_pool_create_by_ops makes it but without gaps
+// between the objects where the addresses allow it. On ordinary pages that halves the memory, and
+// af_xdp takes for granted that the pool is one array.
+rte_mempool* MakePool(const std::string& name, uint32_t count, uint16_t data_room_bytes,
+                      int socket) {
+  unsigned flags = RTE_MEMPOOL_F_NO_SPREAD;
+  if (rte_eal_iova_mode() == RTE_IOVA_VA) flags |= RTE_MEMPOOL_F_NO_IOVA_CONTIG;
+  rte_pktmbuf_pool_private sizes{};
+  sizes.mbuf_data_room_size = static_cast<uint16_t>(RTE_PKTMBUF_HEADROOM + data_room_bytes);
+  rte_mempool* pool = rte_mempool_create_empty(
+      name.c_str(), count, sizeof(rte_mbuf) + sizes.mbuf_data_room_size, 0, sizeof(sizes), socket,
+      flags);
+  if (pool == nullptr) return nullptr;
+  if (rte_mempool_set_ops_byname(pool, LifoPoolOpsName(), nullptr) == 0) {
+    rte_pktmbuf_pool_init(pool, &sizes);
+    if (rte_mempool_populate_default(pool) >= 0) {
+      rte_mempool_obj_iter(pool, rte_pktmbuf_init, nullptr);
+      return pool;
+    }
+  }
+  rte_mempool_free(pool);
+  return nullptr;
+}
+
+constexpr const char* DriverDirectory() {
+#ifdef RTE_EAL_PMD_PATH
+  return RTE_EAL_PMD_PATH;
+#else
+  return "the DPDK driver directory";
+#endif
+}
+
 std::string ErrorText(int error) { return rte_strerror(error < 0 ? -error : error); }
 
 }  // namespace
 
 absl::Status PortOpener::Failure(const char* what, int error) const {
-  std::string reason = Eal::LastMessage();
+  std::string reason = Eal::Cause();
   if (reason.empty()) reason = ErrorText(error);
+  const char* advice =
+      geteuid() == 0 ? "" : "; run as root or with CAP_NET_RAW, CAP_NET_ADMIN and CAP_IPC_LOCK";
   return absl::FailedPreconditionError(
-      absl::StrCat("device '", preparation_.device.name, "': ", what, ": ", reason));
+      absl::StrCat("device '", preparation_.device.name, "': ", what, ": ", reason, advice));
 }
 
 absl::Status PortOpener::Attach() {
@@ -81,23 +120,23 @@ absl::Status PortOpener::Attach() {
     port_->attached_ = true;
     return absl::OkStatus();
   }
+  if (preparation_.wake == WakeKind::kXdpSocket) RedirectXdpMessages();
   const int result = rte_eal_hotplug_add(device.is_pci ? "pci" : "vdev", device.name.c_str(),
                                          device.ArgumentText().c_str());
-  if (result == -ENODEV || result == -ENOENT) {
-    if (device.is_pci) {
-      return absl::NotFoundError(absl::StrCat(
-          "no usable PCI device ", device.name, "; bind it with: dpdk-devbind.py -b vfio-pci ",
-          device.name));
-    }
-    const std::string detail = Eal::LastMessage();
-    return absl::NotFoundError(
-        absl::StrCat("device '", device.name, "': DPDK has no driver '", device.driver,
-                     "' that takes it", detail.empty() ? "" : ": ", detail));
+  if (result != 0 && device.is_pci) {
+    return absl::NotFoundError(absl::StrCat("no usable PCI device ", device.name,
+                                            "; bind it with: dpdk-devbind.py -b vfio-pci ",
+                                            device.name));
   }
-  if (result == -EPERM || result == -EACCES) {
-    return absl::PermissionDeniedError(absl::StrCat(
-        "no permission to open '", device.name, "'; run as root or with CAP_NET_RAW and "
-        "CAP_NET_ADMIN"));
+  const std::string cause = Eal::Cause();
+  if (result != 0 && absl::StrContains(cause, "failed to parse device")) {
+    return absl::NotFoundError(absl::StrCat("device '", device.name, "': DPDK has no driver '",
+                                            device.driver, "'; see: ls ", DriverDirectory()));
+  }
+  if (result != 0 && absl::StrContains(cause, "Driver cannot attach")) {
+    return absl::InvalidArgumentError(absl::StrCat("device '", device.name,
+                                                   "': its driver does not accept '",
+                                                   device.ArgumentText(), "'"));
   }
   if (result != 0) return Failure("cannot be opened", result);
   if (rte_eth_dev_get_port_by_name(device.name.c_str(), &port_->port_id_) != 0) {
@@ -174,10 +213,8 @@ absl::Status PortOpener::SetUpQueues() {
   const int socket = reported_socket < 0 ? SOCKET_ID_ANY : reported_socket;
   for (uint16_t queue = 0; queue < config_.queues; ++queue) {
     const std::string name = absl::StrCat("sluice-", port_->port_id_, "-", queue);
-    rte_mempool* pool = rte_pktmbuf_pool_create_by_ops(
-        name.c_str(), config_.packets_per_queue, 0, 0,
-        static_cast<uint16_t>(RTE_PKTMBUF_HEADROOM + preparation_.data_room_bytes), socket,
-        LifoPoolOpsName());
+    rte_mempool* pool =
+        MakePool(name, config_.packets_per_queue, preparation_.data_room_bytes, socket);
     if (pool == nullptr) {
       return absl::ResourceExhaustedError(absl::StrCat(
           "no memory for ", config_.packets_per_queue, " packet buffers of ",
@@ -211,8 +248,11 @@ absl::Status PortOpener::Start() {
     const std::string& name = *preparation_.device.Find("iface");
     if (absl::Status status = SetInterfaceMtu(name, preparation_.mtu); !status.ok()) return status;
   }
+  port_->reconnects_ = preparation_.reconnects && config_.queues == 1;
+  port_->drop_when_down_ = preparation_.drop_when_down;
   if (int result = rte_eth_dev_start(port_->port_id_); result != 0) {
-    return Failure("does not start", result);
+    // The server may come later.
+    return port_->reconnects_ ? absl::OkStatus() : Failure("does not start", result);
   }
   port_->started_ = true;
   return absl::OkStatus();
@@ -300,12 +340,12 @@ void PortOpener::SetUpWake() {
 absl::StatusOr<std::unique_ptr<DpdkPort>> PortOpener::Open() {
   port_->name_ = preparation_.device.name;
   if (preparation_.interface) port_->shared_interface_ = preparation_.interface->name;
-  Eal::ForgetMessages();
   using Step = absl::Status (PortOpener::*)();
   constexpr Step kSteps[] = {&PortOpener::Attach,      &PortOpener::Configure,
                              &PortOpener::SetUpQueues, &PortOpener::Start,
                              &PortOpener::SetAddress,  &PortOpener::ReceiveMulticast};
   for (Step step : kSteps) {
+    Eal::ForgetMessages();
     if (absl::Status status = (this->*step)(); !status.ok()) return status;
   }
   FillCapabilities();

@@ -1,6 +1,7 @@
 #include "dpdk/preparation.h"
 
 #include <fcntl.h>
+#include <rte_mbuf_core.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -89,7 +90,9 @@ absl::Status PrepareAfXdp(const PortConfig& config, Preparation* preparation) {
   if (absl::Status status = PrepareShared(config, preparation); !status.ok()) return status;
   preparation->wake = WakeKind::kXdpSocket;
   preparation->single_segment = true;
-  if (preparation->mtu > 2048 - kLinkHeaderBytesMax) preparation->data_room_bytes = 3456;
+  // An mbuf with all its headers (64 bytes of mempool's, 128 of the mbuf) fills one page of 4 KiB,
+  // the unit in which the kernel pins and checks memory.
+  preparation->data_room_bytes = 4096 - 64 - 128 - RTE_PKTMBUF_HEADROOM;
   Device& device = preparation->device;
   device.SetDefault("queue_count", absl::StrCat(config.queues));
   // Preferred busy polling makes every empty receive a system call.
@@ -144,6 +147,8 @@ absl::Status PrepareMemif(const PortConfig& config, Preparation* preparation) {
   preparation->data_room_bytes = RoomFor(FrameBytes(preparation->mtu));
   preparation->single_segment = true;
   preparation->drop_oversized = true;
+  preparation->reconnects = !is_server;
+  preparation->drop_when_down = true;
   preparation->wake = WakeKind::kNone;
   device.SetDefault("bsize", absl::StrCat(preparation->data_room_bytes));
   if (const uint32_t given = Number(*device.Find("bsize")); given < FrameBytes(preparation->mtu)) {

@@ -35,6 +35,8 @@ struct Preparation {
   bool omit_checksums = false;    // and sent ones need none
   bool drop_oversized = false;    // the driver does not check lengths against the MTU itself
   bool set_mtu = false;           // rte_eth_dev_set_mtu is wanted
+  bool reconnects = false;        // a link that is down comes up by starting the device again
+  bool drop_when_down = false;    // while the link is down the driver takes no frames
   bool invert_mac = false;        // the kernel's end has the device's address
 };
 

@@ -68,9 +68,9 @@ std::vector<uint8_t> Bytes(const rte_mbuf* packet) {
 
 bool Send(engine::Port& port, const std::vector<uint8_t>& frame) {
   rte_mbuf* packet = rte_pktmbuf_alloc(port.pool(0));
-  REQUIRE(packet != nullptr);
+  if (packet == nullptr) FAIL("no packet left in the pool");
   char* data = rte_pktmbuf_append(packet, static_cast<uint16_t>(frame.size()));
-  REQUIRE(data != nullptr);
+  if (data == nullptr) FAIL("no room in the packet");
   std::memcpy(data, frame.data(), frame.size());
   if (port.Transmit(0, {&packet, 1}) == 1) return true;
   rte_pktmbuf_free(packet);
