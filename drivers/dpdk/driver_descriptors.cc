@@ -17,6 +17,8 @@
 #include <iterator>
 #include <string>
 
+#include "dpdk/memif_socket.h"
+
 namespace sluice::dpdk {
 namespace {
 
@@ -67,6 +69,10 @@ std::vector<int> FindTapDescriptors(const char* interface_name) {
     return ::ioctl(descriptor, TUNGETIFF, &request) == 0 &&
            std::strncmp(request.ifr_name, interface_name, IFNAMSIZ) == 0;
   });
+}
+
+bool HasMemifConnection(const std::string& path) {
+  return !FindDescriptors([&](int descriptor) { return IsConnected(descriptor, path); }).empty();
 }
 
 void IgnoreOutgoing(int packet_socket) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace sluice::dpdk {
@@ -11,6 +12,9 @@ std::vector<int> FindPacketSockets(int interface_index);
 std::vector<int> FindXdpSockets();
 // Descriptors of /dev/net/tun that are queues of the interface.
 std::vector<int> FindTapDescriptors(const char* interface_name);
+
+// Whether this process has a connection to the memif server at `path`.
+bool HasMemifConnection(const std::string& path);
 
 // Makes a packet socket leave out what this machine itself sends on the interface, as a frame that
 // left through a card would not come back.

@@ -12,4 +12,7 @@ namespace sluice::dpdk {
 // missing.
 absl::Status ClearServerSocket(const std::string& path);
 
+// Whether the descriptor is a connection to the memif server at `path`.
+bool IsConnected(int descriptor, const std::string& path);
+
 }  // namespace sluice::dpdk

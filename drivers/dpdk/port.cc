@@ -7,8 +7,6 @@
 #include <rte_mempool.h>
 #include <unistd.h>
 
-#include <utility>
-
 namespace sluice::dpdk {
 
 DpdkPort::~DpdkPort() {
@@ -46,16 +44,17 @@ uint16_t DpdkPort::Receive(uint16_t queue, std::span<rte_mbuf*> packets) {
 }
 
 void DpdkPort::Reconnect() {
-  constexpr uint64_t kAttemptsPerSecond = 50;
+  constexpr uint64_t kAttemptsPerSecond = 20;
   const uint64_t now_cycles = rte_get_tsc_cycles();
   if (now_cycles < reconnect_at_cycles_) return;
   reconnect_at_cycles_ = now_cycles + rte_get_tsc_hz() / kAttemptsPerSecond;
-  if (started_ && link_up()) return;
-  // A link that is just coming up is given until the next attempt.
-  if (started_ && !std::exchange(reconnect_due_, true)) return;
-  if (started_) rte_eth_dev_stop(port_id_);
+  if (started_) {
+    // While a connection stands, the two ends are still agreeing, however long the other takes.
+    if (link_up() || HasMemifConnection(memif_socket_)) return;
+    started_ = false;
+    rte_eth_dev_stop(port_id_);
+  }
   started_ = rte_eth_dev_start(port_id_) == 0;
-  reconnect_due_ = false;
 }
 
 uint16_t DpdkPort::Transmit(uint16_t queue, std::span<rte_mbuf*> packets) {

@@ -76,7 +76,7 @@ class DpdkPort final : public engine::Port {
   std::atomic<bool> started_{false};
   bool reconnects_ = false;
   bool drop_when_down_ = false;
-  bool reconnect_due_ = false;
+  std::string memif_socket_;
   uint64_t reconnect_at_cycles_ = 0;
   bool trust_checksums_ = false;
   bool prepare_transmit_ = false;

@@ -249,6 +249,7 @@ absl::Status PortOpener::Start() {
     if (absl::Status status = SetInterfaceMtu(name, preparation_.mtu); !status.ok()) return status;
   }
   port_->reconnects_ = preparation_.reconnects && config_.queues == 1;
+  if (port_->reconnects_) port_->memif_socket_ = *preparation_.device.Find("socket");
   port_->drop_when_down_ = preparation_.drop_when_down;
   if (int result = rte_eth_dev_start(port_->port_id_); result != 0) {
     // The server may come later.
