@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""Writes the seed corpora, tests/fuzz/corpus/<fuzzer>/<name>, from the headers spelled out here.
+
+  tests/fuzz/make_corpus.py           # write them
+  tests/fuzz/make_corpus.py --check   # status 1 if what is there differs
+"""
+import pathlib
+import sys
+
+A4, B4 = "c0000201", "c0000202"
+A6, B6 = "20010db8" + "0" * 23 + "1", "20010db8" + "0" * 23 + "2"
+GROUP6 = "ff02" + "0" * 26 + "fb"
+LINK6 = "fe80" + "0" * 27 + "1"
+MACS = "02000000000b02000000000a"
+
+IPV4 = "45000020000140004011b6c8" + A4 + B4
+TCP = "d43100500102030400000000"
+
+
+def ipv6(next_header, payload):
+    return "60000000%04x%s40%s%s%s" % (len(payload) // 2, next_header, A6, B6, payload)
+
+
+CORPUS = {
+    "link": {
+        "ipv4": MACS + "0800" + IPV4,
+        "vlan": MACS + "8100006486dd",
+        "service_vlan": MACS + "88a8000781000064" + "0800",
+        "arp_request": MACS + "0806" + "0001080006040001" + "02000000000a" + A4 + "0" * 12 + B4,
+        "arp_reply": "0001080006040002" + "02000000000a" + A4 + "02000000000b" + B4,
+    },
+    "ipv4": {
+        "udp": IPV4 + "0035d431000c0000" + "61626364",
+        "router_alert": "46000018 00000000 40020000" + A4 + "e0000016" + "94040000",
+        "source_route": "48000020 00000000 40060000" + A4 + B4 + "0183070401020304" + "89030400",
+        "record_route_copied": "48000020 00000000 40060000" + A4 + B4 + "07030401" + "83030401"
+                               + "94040000",
+        "first_fragment": "4500001c0001200040110000" + A4 + B4 + "0011223344556677",
+        "last_fragment": "4500001c0001000140110000" + A4 + B4 + "0011223344556677",
+    },
+    "ipv6": {
+        "tcp": ipv6("06", TCP + "5002ffff00000000"),
+        "all_extensions": ipv6("00", "2b00050200000100" + "3c00000000000000" + "2c00010400000000"
+                               + "1100000012345678" + "0035003500080000"),
+        "fragment": ipv6("3c", "2c00010400000000" + "11000009deadbeef" + "0011223344556677"),
+        "unknown_options": ipv6("3c", "060000001e020000"),
+        "option_discard": ipv6("3c", "060000005e020000"),
+        "option_report": ipv6("3c", "060000009e020000"),
+        "routing_left": ipv6("2b", "0600000100000000"),
+        "none": ipv6("3b", ""),
+    },
+    "transport": {
+        "udp": "0035d431000abeef6869",
+        "tcp_syn": TCP + "a002ffff00000000" + "020405b40402080a112233440000000001030307",
+        "tcp_ack": TCP + "8010ffff00000000" + "0101080a0000000100000002",
+        "tcp_sack": TCP + "f010ffff00000000" + "0101080a0000000100000002" + "0101051a"
+                    + "00000064 00000096 000000c8 000000fa 0000012c 0000015e",
+        "tcp_reset": TCP + "5014000000000000",
+        "options_unknown": "fd0600010203" + "020405b4" + "0101",
+        "options_bad": "020405b403000101",
+    },
+    "icmp": {
+        "echo": "0800000012340007" + "61626364",
+        "echo6": "8000000012340007" + "61626364",
+        "too_big": "0304000000000578" + "450005dc 00014000 40060000" + A4 + B4 + "d43100500a0b0c0d",
+        "too_big6": "0200000000000500" + ipv6("06", TCP + "5002ffff00000000"),
+        "unreachable6": "0104000000000000" + ipv6("2c", "1100000101020304" + "0035d43100080000"),
+        "parameter": "0c00000015000000" + IPV4 + "0035d431000c0000",
+    },
+    "ndp": {
+        "router_solicitation": "8500000000000000" + "010102000000000a",
+        "router_advertisement": "86000000 40c00708 00007530 000003e8" + "010102000000000c"
+                                + "05010000000005dc" + "030440c0000151800000384000000000"
+                                + "20010db8000100000000000000000000"
+                                + "1903000000000e10" + "20010db8" + "0" * 22 + "35",
+        "neighbor_solicitation": "8700000000000000" + LINK6 + "010102000000000a",
+        "neighbor_advertisement": "88000000e0000000" + LINK6 + "020102000000000b",
+        "redirect": "8900000000000000" + LINK6 + B6 + "020102000000000b",
+    },
+    "multicast": {
+        "igmp_v1_query": "1100eeff00000000",
+        "igmp_v2_query": "11640c9ae0000101",
+        "igmp_v3_query": "118a0000e80101010a7d0002" + A4 + B4,
+        "igmp_v2_report": "16000000e0000101",
+        "igmp_v3_report": "220000000000000204000000e000010105000002e8010101" + A4 + B4,
+        "mld_v1_query": "8200000027100000" + "0" * 32,
+        "mld_v2_query": "8200000081230000" + GROUP6 + "0a7d0001" + A6,
+        "mld_v1_done": "8400000000000000" + GROUP6,
+        "mld_v2_report": "8f0000000000000202000000" + GROUP6 + "06000001" + GROUP6 + A6,
+    },
+    "address": {
+        "ipv4": b"192.0.2.1".hex(),
+        "ipv4_prefix": b"192.0.2.0/24".hex(),
+        "ipv6": b"2001:db8::1:0:0:1".hex(),
+        "ipv6_prefix": b"2001:db8::/32".hex(),
+        "ipv6_dotted": b"64:ff9b::192.0.2.1".hex(),
+        "mapped": b"::ffff:192.0.2.1".hex(),
+        "mac": b"02:00:00:ab:cd:01".hex(),
+    },
+}
+
+
+def main():
+    check = sys.argv[1:] == ["--check"]
+    root = pathlib.Path(__file__).resolve().parent / "corpus"
+    wrong = []
+    for fuzzer, seeds in CORPUS.items():
+        for name, digits in seeds.items():
+            path = root / fuzzer / name
+            data = bytes.fromhex(digits)
+            if check:
+                if not path.exists() or path.read_bytes() != data:
+                    wrong.append(str(path))
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+    for path in wrong:
+        print(path + ": differs from make_corpus.py")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
