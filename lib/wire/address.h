@@ -117,6 +117,8 @@ struct Endpoint {
 struct Prefix {
   IpAddress address;
   int length = 0;  // bits; 0..32 or 0..128 by the address's family
+
+  friend constexpr bool operator==(const Prefix&, const Prefix&) = default;
 };
 
 // Text forms: "02:00:00:00:00:01"; "192.0.2.1"; RFC 5952 for IPv6; "192.0.2.0/24";

@@ -1,6 +1,7 @@
 // What IGMPv3 (RFC 3376) and MLDv2 (RFC 3810) have in common: group records and source lists.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -40,6 +41,10 @@ class AddressList {
     return v4_ ? IpAddress::FromV4Bytes(p) : IpAddress::FromV6Bytes(p);
   }
 
+  friend bool operator==(const AddressList& a, const AddressList& b) {
+    return a.v4_ == b.v4_ && std::ranges::equal(a.bytes_, b.bytes_);
+  }
+
  private:
   size_t width() const { return v4_ ? 4 : 16; }
   ConstBytes bytes_;
@@ -62,6 +67,8 @@ struct GroupQuery {
   uint8_t robustness = 0;     // 0: use the default
   uint8_t interval_code = 0;  // of the querier, in its packed form
   AddressList sources;        // not empty: a group-and-source-specific query
+
+  friend bool operator==(const GroupQuery&, const GroupQuery&) = default;
 };
 
 // The packed forms of RFC 3376 section 4.1.1 (8 bits) and RFC 3810 section 5.1.3 (16 bits): a

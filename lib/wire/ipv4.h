@@ -1,6 +1,7 @@
 // The IPv4 header (RFC 791) and its options.
 #pragma once
 
+#include <algorithm>
 #include <cassert>
 #include <cstdint>
 #include <optional>
@@ -46,7 +47,17 @@ struct Ipv4Header {
 
   bool is_fragment() const { return more_fragments || fragment_offset != 0; }
   size_t payload_bytes() const { return total_bytes - size(); }
+
+  friend bool operator==(const Ipv4Header& a, const Ipv4Header& b);
 };
+
+inline bool operator==(const Ipv4Header& a, const Ipv4Header& b) {
+  return a.source == b.source && a.destination == b.destination && a.total_bytes == b.total_bytes &&
+         a.identification == b.identification && a.fragment_offset == b.fragment_offset &&
+         a.dont_fragment == b.dont_fragment && a.more_fragments == b.more_fragments &&
+         a.traffic_class == b.traffic_class && a.ttl == b.ttl && a.protocol == b.protocol &&
+         a.checksum == b.checksum && std::ranges::equal(a.options, b.options);
+}
 
 // `header` is exactly the header, options included.
 inline bool Ipv4ChecksumValid(ConstBytes header) { return ChecksumValid(Sum(header)); }

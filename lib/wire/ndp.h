@@ -22,6 +22,8 @@ struct PrefixInformation {
   bool autonomous = false;
   uint32_t valid_seconds = 0;  // UINT32_MAX: for ever
   uint32_t preferred_seconds = 0;
+
+  friend bool operator==(const PrefixInformation&, const PrefixInformation&) = default;
 };
 
 struct NdpOptions {
@@ -38,6 +40,8 @@ struct NdpOptions {
   static std::optional<NdpOptions> Parse(ConstBytes bytes);
   size_t size() const;
   void Emit(Bytes out) const;
+
+  friend bool operator==(const NdpOptions&, const NdpOptions&) = default;
 };
 
 struct RouterSolicitation {
@@ -46,6 +50,8 @@ struct RouterSolicitation {
   static std::optional<RouterSolicitation> Parse(ConstBytes message);
   size_t size() const { return 8 + options.size(); }
   void Emit(Bytes out) const;
+
+  friend bool operator==(const RouterSolicitation&, const RouterSolicitation&) = default;
 };
 
 struct RouterAdvertisement {
@@ -60,6 +66,8 @@ struct RouterAdvertisement {
   static std::optional<RouterAdvertisement> Parse(ConstBytes message);
   size_t size() const { return 16 + options.size(); }
   void Emit(Bytes out) const;
+
+  friend bool operator==(const RouterAdvertisement&, const RouterAdvertisement&) = default;
 };
 
 struct NeighborSolicitation {
@@ -69,6 +77,8 @@ struct NeighborSolicitation {
   static std::optional<NeighborSolicitation> Parse(ConstBytes message);
   size_t size() const { return 24 + options.size(); }
   void Emit(Bytes out) const;
+
+  friend bool operator==(const NeighborSolicitation&, const NeighborSolicitation&) = default;
 };
 
 struct NeighborAdvertisement {
@@ -81,6 +91,8 @@ struct NeighborAdvertisement {
   static std::optional<NeighborAdvertisement> Parse(ConstBytes message);
   size_t size() const { return 24 + options.size(); }
   void Emit(Bytes out) const;
+
+  friend bool operator==(const NeighborAdvertisement&, const NeighborAdvertisement&) = default;
 };
 
 struct Redirect {
@@ -91,6 +103,8 @@ struct Redirect {
   static std::optional<Redirect> Parse(ConstBytes message);
   size_t size() const { return 40 + options.size(); }
   void Emit(Bytes out) const;
+
+  friend bool operator==(const Redirect&, const Redirect&) = default;
 };
 
 }  // namespace sluice::wire
