@@ -220,6 +220,8 @@ bool RingDoorbell(const Region& region, uint32_t index) {
   uint32_t engine = entry.engine.load();
   // The exchange is a full fence: what was pushed is visible before the engine's sleep is read.
   if (entry.doorbell_pending.Exchange(1) == 0) region.doorbells(engine).Push(index);
+  // The engine says that it sleeps and then looks at the queue once more; we the other way round.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   return region.lane(engine).engine_sleeps.load() != 0;
 }
 

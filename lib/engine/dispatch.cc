@@ -1,0 +1,108 @@
+// Frames in and out: bursts from the ports through the internet layer to the transports, and back.
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <array>
+
+#include "engine/engine.h"
+
+namespace sluice::engine {
+namespace {
+
+// How many frames ahead of the one at hand the headers are fetched into the cache.
+constexpr unsigned kPrefetchAhead = 4;
+
+void Prefetch(const rte_mbuf* packet) { __builtin_prefetch(rte_pktmbuf_mtod(packet, const void*)); }
+
+}  // namespace
+
+unsigned Engine::ReceiveBursts(Instant now) {
+  unsigned received = 0;
+  receive_left_ = false;
+  std::array<rte_mbuf*, kBurstMax> frames;
+  for (Attachment& a : ports_) {
+    const uint16_t count = a.port->Receive(a.queue, {frames.data(), config_.receive_burst});
+    if (count == 0) continue;
+    received += count;
+    receive_left_ = receive_left_ || count == config_.receive_burst;
+    if (tap_ != nullptr) [[unlikely]]
+      tap_->Received(now, a.interface, {frames.data(), count});
+    for (unsigned i = 0; i < std::min<unsigned>(count, kPrefetchAhead); ++i) Prefetch(frames[i]);
+    for (unsigned i = 0; i < count; ++i) {
+      if (i + kPrefetchAhead < count) Prefetch(frames[i + kPrefetchAhead]);
+      Dispatch(now, ip_.Input(now, a.interface, frames[i], &inbound_));
+    }
+  }
+  counters_.FramesReceived += received;
+  return received;
+}
+
+// What this host sent to itself, and what its neighbours never took.
+unsigned Engine::TakeLooped(Instant now) {
+  // Answers queue behind, for the next turn.
+  const size_t most = std::min<size_t>(ip_.looped_packets(), config_.looped_per_turn);
+  unsigned taken = 0;
+  while (taken < most) {
+    rte_mbuf* packet = ip_.TakeLooped();
+    if (packet == nullptr) break;
+    ++taken;
+    Dispatch(now, ip_.Input(now, ip::kLoopbackInterface, packet, &inbound_));
+  }
+  counters_.FramesLooped += taken;
+  for (unsigned i = 0; i < config_.looped_per_turn && ip_.TakeUnreachable(&inbound_); ++i) {
+    DispatchError(now);
+    ++taken;
+  }
+  return taken;
+}
+
+void Engine::Dispatch(Instant now, ip::Verdict verdict) {
+  if (verdict == ip::Verdict::kConsumed) return;
+  if (verdict == ip::Verdict::kError) return DispatchError(now);
+  switch (inbound_.info.protocol) {
+    case ip::kProtocolTcp:
+      return tcp_.Input(now, inbound_);
+    case ip::kProtocolUdp:
+      return udp_.Input(now, inbound_);
+    default:
+      // RFC 1122 section 3.2.2.1, RFC 4443 section 3.4.
+      ++counters_.UnknownProtocols;
+      ip_.SendRefusal(now, inbound_, ip::Refusal::kProtocol);
+      rte_pktmbuf_free(inbound_.packet);
+      inbound_.packet = nullptr;
+  }
+}
+
+void Engine::DispatchError(Instant now) {
+  if (inbound_.error.protocol == ip::kProtocolUdp) return udp_.Error(now, inbound_);
+  if (inbound_.error.protocol == ip::kProtocolTcp) tcp_.Error(now, inbound_.error);
+  rte_pktmbuf_free(inbound_.packet);
+  inbound_.packet = nullptr;
+}
+
+unsigned Engine::TransmitBursts(Instant now) {
+  unsigned sent = 0;
+  transmit_left_ = false;
+  for (Attachment& a : ports_) {
+    for (;;) {
+      const std::span<rte_mbuf*> frames = ip_.TransmitQueue(a.interface);
+      if (frames.empty()) break;
+      // The port may free what it takes: look before.
+      if (tap_ != nullptr) [[unlikely]]
+        tap_->Transmitted(now, a.interface, frames);
+      const uint16_t most = static_cast<uint16_t>(std::min<size_t>(frames.size(), UINT16_MAX));
+      const uint16_t taken = a.port->Transmit(a.queue, frames.first(most));
+      ip_.Transmitted(a.interface, taken);
+      sent += taken;
+      if (taken < frames.size()) {
+        transmit_left_ = true;
+        ++counters_.TransmitBacklogs;
+        break;
+      }
+    }
+  }
+  counters_.FramesTransmitted += sent;
+  return sent;
+}
+
+}  // namespace sluice::engine
