@@ -40,20 +40,22 @@ struct InterfaceConfig {
   bool link_up = true;
   bool ipv6 = true;                    // give it a link-local address, run neighbour discovery
   bool router_advertisements = false;  // solicit and accept them (RFC 4861, RFC 4862)
+  bool opaque_identifiers = false;     // RFC 7217 instead of EUI-64 for autoconfigured addresses
   bool detect_duplicates = false;  // RFC 4862 section 5.4 and RFC 5227 before an address is used
   bool announce = true;            // gratuitous ARP, unsolicited neighbour advertisement
   uint16_t transmit_queue_packets = 1024;  // a power of two
 };
 
 struct StackConfig {
-  uint64_t seed = 1;  // of jitter and identification numbers
+  uint64_t seed = 1;            // of jitter and identification numbers
+  rte_mempool* pool = nullptr;  // for packets to ourselves; else the first interface's
   SipKey key;  // of hashes that a peer must not predict, and of RFC 7217 interface identifiers
 
   uint16_t interfaces_max = 16;
   uint16_t addresses_per_interface_max = 16;
   uint32_t routes_max = 16384;
   uint32_t neighbors_max = 1024;
-  uint16_t neighbor_queue_packets_max = 16;  // packets that wait for one link address
+  uint16_t neighbor_queue_packets_max = 64;  // packets that wait for one link address
   uint32_t destinations_max = 1024;          // path MTU and redirect records
   uint16_t reassembly_datagrams_max = 64;
   uint32_t reassembly_fragments_max = 1024;  // mbufs held in all

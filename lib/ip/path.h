@@ -20,15 +20,15 @@ struct Path {
   uint16_t bound_interface = 0;  // what the caller asked for; 0 for any
   uint16_t mtu = 0;              // bytes of the largest IP packet that the path takes, as known
   DestinationKind destination_kind = DestinationKind::kUnicast;
+  bool v4 = false;  // the family of all three addresses
   // The stack's own: how to see that nothing has changed, and where the link address stands.
-  uint32_t generation = 0;  // 0: never found
+  uint16_t loop_interface = 0;  // where a packet to ourselves arrives
+  uint32_t generation = 0;      // 0: never found
   uint32_t neighbor = kNoNeighbor;
   uint32_t neighbor_generation = 0;
 
   // IP payload bytes that fit one packet without extension headers.
-  uint16_t payload_bytes_max() const {
-    return static_cast<uint16_t>(mtu - (destination.is_v4() ? 20 : 40));
-  }
+  uint16_t payload_bytes_max() const { return static_cast<uint16_t>(mtu - (v4 ? 20 : 40)); }
 };
 
 enum class PathStatus : uint8_t {

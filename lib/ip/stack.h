@@ -105,7 +105,7 @@ class Stack {
   // data (RFC 4861 section 7.3.1). Cheap: call it for every such segment.
   void ConfirmReachable(Instant now, const Path& path);
   // A transport believes an IcmpError's MTU for this destination (or found by itself that packets
-  // above it vanish). Raised again by age. Values below 68 (IPv4) or 1280 (IPv6) count as those.
+  // above it vanish). Forgotten with age. Values below 552 (IPv4) or 1280 (IPv6) count as those.
   void UpdatePathMtu(Instant now, const wire::IpAddress& destination, uint32_t mtu);
 
   // Frames that wait on an interface, oldest first: as many as lie in one piece. The caller hands
