@@ -45,8 +45,8 @@ void FillDefaults(sluice_callback_config* config) {
 
 absl::Status CheckRange(const char* field, uint32_t value, uint32_t low, uint32_t high) {
   if (value >= low && value <= high) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("callback port: ", field, " is ", value,
-                                                 ", not between ", low, " and ", high));
+  return absl::InvalidArgumentError(
+      absl::StrCat("callback port: ", field, " is ", value, ", not between ", low, " and ", high));
 }
 
 absl::Status Check(const sluice_callback_config& config) {
@@ -177,8 +177,8 @@ uint16_t CallbackPort::Transmit(uint16_t /*queue*/, std::span<rte_mbuf*> packets
 
 // The program's function is called without the lock, so that it may push.
 bool CallbackPort::Output(const rte_mbuf* packet) {
-  const auto* bytes = static_cast<const uint8_t*>(
-      rte_pktmbuf_read(packet, 0, packet->pkt_len, scratch_.data()));
+  const auto* bytes =
+      static_cast<const uint8_t*>(rte_pktmbuf_read(packet, 0, packet->pkt_len, scratch_.data()));
   if (config_.output != nullptr) {
     return config_.output(config_.user, bytes, packet->pkt_len) == 0;
   }

@@ -6,8 +6,8 @@
 //   std::vector<uint8_t> out(2048);
 //   out.resize((*port)->Pop(out));  // from any thread, if no output function was given
 //
-// Push, Pop and set_link_up may be called by any thread; the rest belongs to the engine. The pool is
-// plain memory that only the engine's thread touches: frames are copied in and out of it there.
+// Push, Pop and set_link_up may be called by any thread; the rest belongs to the engine. The pool
+// is plain memory that only the engine's thread touches: frames are copied in and out of it there.
 #pragma once
 
 #include <sluice/callback.h>
@@ -35,8 +35,7 @@ enum class PushResult : uint8_t {
 
 class CallbackPort final : public engine::Port {
  public:
-  static absl::StatusOr<std::unique_ptr<CallbackPort>> Create(
-      const sluice_callback_config& config);
+  static absl::StatusOr<std::unique_ptr<CallbackPort>> Create(const sluice_callback_config& config);
   ~CallbackPort() override;
   CallbackPort(const CallbackPort&) = delete;
   CallbackPort& operator=(const CallbackPort&) = delete;

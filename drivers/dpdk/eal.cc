@@ -69,8 +69,8 @@ uint64_t FreeHugepageBytes() {
     constexpr char kName[] = "hugepages-";
     if (strncmp(entry->d_name, kName, sizeof(kName) - 1) != 0) continue;
     const uint64_t page_kib = strtoull(entry->d_name + sizeof(kName) - 1, nullptr, 10);
-    bytes += page_kib * 1024 * ReadNumber(absl::StrCat(kBase, "/", entry->d_name,
-                                                       "/free_hugepages"));
+    bytes +=
+        page_kib * 1024 * ReadNumber(absl::StrCat(kBase, "/", entry->d_name, "/free_hugepages"));
   }
   closedir(directory);
   return bytes;
@@ -164,8 +164,8 @@ Machine InspectMachine() {
 absl::Status Eal::Arguments(const EalConfig& config, const Machine& machine,
                             std::vector<std::string>* arguments) {
   const std::vector<std::string>& extra = config.extra_arguments;
-  if (!Gives(extra, {"--no-huge", "--in-memory", "--legacy-mem", "-m", "--socket-mem",
-                     "--huge-dir"})) {
+  if (!Gives(extra,
+             {"--no-huge", "--in-memory", "--legacy-mem", "-m", "--socket-mem", "--huge-dir"})) {
     if (absl::Status status = AppendMemoryArguments(config, machine, arguments); !status.ok()) {
       return status;
     }

@@ -74,9 +74,8 @@ absl::StatusOr<KernelInterface> FindKernelInterface(const std::string& name) {
   found.name = name;
   found.index = name.size() < IFNAMSIZ ? static_cast<int>(if_nametoindex(name.c_str())) : 0;
   if (found.index == 0) {
-    return absl::NotFoundError(absl::StrCat("no interface '", name,
-                                            "' in this network namespace (there are: ",
-                                            InterfaceNames(), ")"));
+    return absl::NotFoundError(absl::StrCat(
+        "no interface '", name, "' in this network namespace (there are: ", InterfaceNames(), ")"));
   }
   InterfaceRequest request(name);
   if (request.Do(SIOCGIFMTU)) {
@@ -98,17 +97,16 @@ absl::Status SetInterfaceUp(const std::string& name) {
     request.request().ifr_flags |= IFF_UP;
     if (request.Do(SIOCSIFFLAGS)) return absl::OkStatus();
   }
-  return absl::PermissionDeniedError(absl::StrCat("interface '", name, "' is down (",
-                                                  strerror(errno), "); run: ip link set ", name,
-                                                  " up"));
+  return absl::PermissionDeniedError(absl::StrCat(
+      "interface '", name, "' is down (", strerror(errno), "); run: ip link set ", name, " up"));
 }
 
 absl::Status SetInterfaceMtu(const std::string& name, uint16_t mtu) {
   InterfaceRequest request(name);
   request.request().ifr_mtu = mtu;
   if (request.Do(SIOCSIFMTU)) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("interface '", name, "' refuses an MTU of ",
-                                                    mtu, " (", strerror(errno), ")"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("interface '", name, "' refuses an MTU of ", mtu, " (", strerror(errno), ")"));
 }
 
 bool InterfaceRunning(const std::string& name) {
@@ -139,8 +137,9 @@ absl::StatusOr<int> HoldMembership(const KernelInterface& interface, bool promis
   // Protocol 0: this socket itself receives nothing.
   const int descriptor = ::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
   if (descriptor < 0) {
-    return absl::PermissionDeniedError(absl::StrCat(
-        "no permission for packet sockets (", strerror(errno), "); run as root or with CAP_NET_RAW"));
+    return absl::PermissionDeniedError(absl::StrCat("no permission for packet sockets (",
+                                                    strerror(errno),
+                                                    "); run as root or with CAP_NET_RAW"));
   }
   packet_mreq membership{};
   membership.mr_ifindex = interface.index;
@@ -149,9 +148,9 @@ absl::StatusOr<int> HoldMembership(const KernelInterface& interface, bool promis
                    sizeof(membership)) != 0) {
     const int error = errno;
     ::close(descriptor);
-    return absl::FailedPreconditionError(absl::StrCat(
-        "interface '", interface.name, "' refuses to receive all multicast (", strerror(error),
-        ")"));
+    return absl::FailedPreconditionError(absl::StrCat("interface '", interface.name,
+                                                      "' refuses to receive all multicast (",
+                                                      strerror(error), ")"));
   }
   return descriptor;
 }

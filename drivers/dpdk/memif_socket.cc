@@ -53,9 +53,9 @@ absl::Status ClearServerSocket(const std::string& path) {
         absl::StrCat("memif socket '", path, "' exists and is not a socket; choose another path"));
   }
   if (!IsBound(path) && ::unlink(path.c_str()) == 0) return absl::OkStatus();
-  return absl::AlreadyExistsError(
-      absl::StrCat("memif socket '", path,
-                   "' is in use by another process; stop it, or choose another path or role=client"));
+  return absl::AlreadyExistsError(absl::StrCat(
+      "memif socket '", path,
+      "' is in use by another process; stop it, or choose another path or role=client"));
 }
 
 bool IsConnected(int descriptor, const std::string& path) {

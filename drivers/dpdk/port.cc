@@ -32,8 +32,8 @@ uint16_t DpdkPort::Receive(uint16_t queue, std::span<rte_mbuf*> packets) {
     Reconnect();
     return 0;
   }
-  const uint16_t count = rte_eth_rx_burst(port_id_, queue, packets.data(),
-                                          static_cast<uint16_t>(packets.size()));
+  const uint16_t count =
+      rte_eth_rx_burst(port_id_, queue, packets.data(), static_cast<uint16_t>(packets.size()));
   if (count == 0 && reconnects_) Reconnect();
   if (trust_checksums_) {
     for (uint16_t i = 0; i < count; ++i) {

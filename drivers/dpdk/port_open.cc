@@ -64,18 +64,18 @@ constexpr uint64_t kHashedFlows = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS
 constexpr uint16_t kSegmentsMax = 64;
 constexpr uint32_t kTsoBytesMax = 65535 - 60 - 60;
 
-// A pool of `count` mbufs for one engine, as rte_pktmbuf_pool_create_by_ops makes it but without gaps
-// between the objects where the addresses allow it. On ordinary pages that halves the memory, and
-// af_xdp takes for granted that the pool is one array.
+// A pool of `count` mbufs for one engine, as rte_pktmbuf_pool_create_by_ops makes it but without
+// gaps between the objects where the addresses allow it. On ordinary pages that halves the memory,
+// and af_xdp takes for granted that the pool is one array.
 rte_mempool* MakePool(const std::string& name, uint32_t count, uint16_t data_room_bytes,
                       int socket) {
   unsigned flags = RTE_MEMPOOL_F_NO_SPREAD;
   if (rte_eal_iova_mode() == RTE_IOVA_VA) flags |= RTE_MEMPOOL_F_NO_IOVA_CONTIG;
   rte_pktmbuf_pool_private sizes{};
   sizes.mbuf_data_room_size = static_cast<uint16_t>(RTE_PKTMBUF_HEADROOM + data_room_bytes);
-  rte_mempool* pool = rte_mempool_create_empty(
-      name.c_str(), count, sizeof(rte_mbuf) + sizes.mbuf_data_room_size, 0, sizeof(sizes), socket,
-      flags);
+  rte_mempool* pool =
+      rte_mempool_create_empty(name.c_str(), count, sizeof(rte_mbuf) + sizes.mbuf_data_room_size, 0,
+                               sizeof(sizes), socket, flags);
   if (pool == nullptr) return nullptr;
   if (rte_mempool_set_ops_byname(pool, LifoPoolOpsName(), nullptr) == 0) {
     rte_pktmbuf_pool_init(pool, &sizes);
@@ -134,9 +134,8 @@ absl::Status PortOpener::Attach() {
                                             device.driver, "'; see: ls ", DriverDirectory()));
   }
   if (result != 0 && absl::StrContains(cause, "Driver cannot attach")) {
-    return absl::InvalidArgumentError(absl::StrCat("device '", device.name,
-                                                   "': its driver does not accept '",
-                                                   device.ArgumentText(), "'"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "device '", device.name, "': its driver does not accept '", device.ArgumentText(), "'"));
   }
   if (result != 0) return Failure("cannot be opened", result);
   if (rte_eth_dev_get_port_by_name(device.name.c_str(), &port_->port_id_) != 0) {
@@ -204,8 +203,8 @@ absl::Status PortOpener::SetUpQueues() {
   port_->capabilities_.queues = config_.queues;
   uint16_t rx_descriptors = config_.rx_descriptors;
   uint16_t tx_descriptors = config_.tx_descriptors;
-  if (int result = rte_eth_dev_adjust_nb_rx_tx_desc(port_->port_id_, &rx_descriptors,
-                                                    &tx_descriptors);
+  if (int result =
+          rte_eth_dev_adjust_nb_rx_tx_desc(port_->port_id_, &rx_descriptors, &tx_descriptors);
       result != 0) {
     return Failure("refuses the queue sizes", result);
   }
@@ -221,8 +220,8 @@ absl::Status PortOpener::SetUpQueues() {
           preparation_.data_room_bytes, " bytes; raise 'memory_mib' or lower 'mbufs'"));
     }
     port_->queues_[queue].pool = pool;
-    int result = rte_eth_rx_queue_setup(port_->port_id_, queue, rx_descriptors, socket, nullptr,
-                                        pool);
+    int result =
+        rte_eth_rx_queue_setup(port_->port_id_, queue, rx_descriptors, socket, nullptr, pool);
     if (result != 0) return Failure("refuses a receive queue", result);
     result = rte_eth_tx_queue_setup(port_->port_id_, queue, tx_descriptors, socket, nullptr);
     if (result != 0) return Failure("refuses a transmit queue", result);
@@ -329,11 +328,20 @@ void PortOpener::SetUpWake() {
     // Which of a driver's sockets is which queue's cannot be known from outside; a queue that
     // watches them all wakes too often with several queues, but never too seldom.
     switch (preparation_.wake) {
-      case WakeKind::kNone: break;
-      case WakeKind::kInterrupt: wake = ReceiveInterrupt(port_->port_id_, queue); break;
-      case WakeKind::kPacketSocket: wake = WatchDescriptors(port_->packet_sockets_); break;
-      case WakeKind::kXdpSocket: wake = WatchDescriptors(FindXdpSockets()); break;
-      case WakeKind::kTapDevice: wake = WatchDescriptors(tap_descriptors_); break;
+      case WakeKind::kNone:
+        break;
+      case WakeKind::kInterrupt:
+        wake = ReceiveInterrupt(port_->port_id_, queue);
+        break;
+      case WakeKind::kPacketSocket:
+        wake = WatchDescriptors(port_->packet_sockets_);
+        break;
+      case WakeKind::kXdpSocket:
+        wake = WatchDescriptors(FindXdpSockets());
+        break;
+      case WakeKind::kTapDevice:
+        wake = WatchDescriptors(tap_descriptors_);
+        break;
     }
   }
 }

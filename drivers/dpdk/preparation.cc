@@ -44,9 +44,9 @@ absl::Status CheckMtu(uint16_t mtu) {
 absl::Status PrepareShared(const PortConfig& config, Preparation* preparation) {
   const std::string* name = preparation->device.Find("iface");
   if (name == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "device '", preparation->device.name, "' needs an interface; write ",
-        preparation->device.name, ",iface=NAME"));
+    return absl::InvalidArgumentError(absl::StrCat("device '", preparation->device.name,
+                                                   "' needs an interface; write ",
+                                                   preparation->device.name, ",iface=NAME"));
   }
   absl::StatusOr<KernelInterface> interface = FindKernelInterface(*name);
   if (!interface.ok()) return interface.status();
@@ -108,9 +108,9 @@ absl::Status PrepareTap(const PortConfig& config, Preparation* preparation) {
   }
   const int descriptor = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC);
   if (descriptor < 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "cannot open /dev/net/tun (", strerror(errno),
-        "); run as root or with CAP_NET_ADMIN, and: modprobe tun"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot open /dev/net/tun (", strerror(errno),
+                     "); run as root or with CAP_NET_ADMIN, and: modprobe tun"));
   }
   ::close(descriptor);
   const std::string number = preparation->device.name.substr(preparation->device.driver.size());
@@ -204,12 +204,18 @@ struct Rule {
   bool may_be_trusted;
 };
 constexpr Rule kRules[] = {
-    {"net_af_packet", PrepareAfPacket, false}, {"eth_af_packet", PrepareAfPacket, false},
-    {"net_af_xdp", PrepareAfXdp, false},       {"net_tap", PrepareTap, false},
-    {"eth_tap", PrepareTap, false},            {"net_memif", PrepareMemif, true},
-    {"net_pcap", PreparePcap, false},          {"eth_pcap", PreparePcap, false},
-    {"net_null", PrepareInMemory, false},      {"eth_null", PrepareInMemory, false},
-    {"net_ring", PrepareInMemory, true},       {"eth_ring", PrepareInMemory, true},
+    {"net_af_packet", PrepareAfPacket, false},
+    {"eth_af_packet", PrepareAfPacket, false},
+    {"net_af_xdp", PrepareAfXdp, false},
+    {"net_tap", PrepareTap, false},
+    {"eth_tap", PrepareTap, false},
+    {"net_memif", PrepareMemif, true},
+    {"net_pcap", PreparePcap, false},
+    {"eth_pcap", PreparePcap, false},
+    {"net_null", PrepareInMemory, false},
+    {"eth_null", PrepareInMemory, false},
+    {"net_ring", PrepareInMemory, true},
+    {"eth_ring", PrepareInMemory, true},
 };
 
 }  // namespace

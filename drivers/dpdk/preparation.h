@@ -30,14 +30,14 @@ struct Preparation {
   WakeKind wake = WakeKind::kInterrupt;
   // The driver's "offloads" are software of its own: Sluice's are checked against hostile frames.
   bool ignore_offloads = false;
-  bool single_segment = false;    // chained mbufs are not safe with this driver
-  bool trust_checksums = false;   // received frames count as verified
-  bool omit_checksums = false;    // and sent ones need none
-  bool drop_oversized = false;    // the driver does not check lengths against the MTU itself
-  bool set_mtu = false;           // rte_eth_dev_set_mtu is wanted
-  bool reconnects = false;        // a link that is down comes up by starting the device again
-  bool drop_when_down = false;    // while the link is down the driver takes no frames
-  bool invert_mac = false;        // the kernel's end has the device's address
+  bool single_segment = false;   // chained mbufs are not safe with this driver
+  bool trust_checksums = false;  // received frames count as verified
+  bool omit_checksums = false;   // and sent ones need none
+  bool drop_oversized = false;   // the driver does not check lengths against the MTU itself
+  bool set_mtu = false;          // rte_eth_dev_set_mtu is wanted
+  bool reconnects = false;       // a link that is down comes up by starting the device again
+  bool drop_when_down = false;   // while the link is down the driver takes no frames
+  bool invert_mac = false;       // the kernel's end has the device's address
 };
 
 absl::StatusOr<Preparation> Prepare(Device device, const PortConfig& config);

@@ -51,8 +51,8 @@ void Run(const std::string& command) {
 }
 
 std::vector<uint8_t> MakeFrame(size_t payload_bytes, uint8_t seed) {
-  std::vector<uint8_t> frame = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, kEtherType >> 8,
-                                kEtherType & 0xff};
+  std::vector<uint8_t> frame = {
+      2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, kEtherType >> 8, kEtherType & 0xff};
   for (size_t i = 0; i < payload_bytes; ++i) frame.push_back(static_cast<uint8_t>(seed + i));
   return frame;
 }
@@ -106,14 +106,13 @@ RawSocket::RawSocket(const std::string& interface)
 RawSocket::~RawSocket() { ::close(descriptor_); }
 
 void RawSocket::Send(const std::vector<uint8_t>& frame) {
-  REQUIRE(::send(descriptor_, frame.data(), frame.size(), 0) ==
-          static_cast<ssize_t>(frame.size()));
+  REQUIRE(::send(descriptor_, frame.data(), frame.size(), 0) == static_cast<ssize_t>(frame.size()));
 }
 
 std::vector<uint8_t> RawSocket::Receive() {
   std::vector<uint8_t> frame(65536);
-  const ssize_t size = Readable(descriptor_) ? ::recv(descriptor_, frame.data(), frame.size(), 0)
-                                             : 0;
+  const ssize_t size =
+      Readable(descriptor_) ? ::recv(descriptor_, frame.data(), frame.size(), 0) : 0;
   frame.resize(size > 0 ? size : 0);
   return frame;
 }

@@ -1,5 +1,6 @@
 // DPDK ports that have the kernel at the other end: af_packet and af_xdp on a veth, and tap. Each
-// test runs in a network namespace of the process's own; it needs root and says so where it lacks it.
+// test runs in a network namespace of the process's own; it needs root and says so where it lacks
+// it.
 
 #include <catch2/catch.hpp>
 #include <cstdio>

@@ -115,13 +115,13 @@ TEST_CASE("EAL's command line follows the machine") {
 
 TEST_CASE("an EAL argument of the user's replaces Sluice's") {
   EalConfig config;
-  config.extra_arguments = {"--file-prefix=mine", "-l", "0", "--in-memory", "--telemetry",
-                            "--vdev=net_null0"};
+  config.extra_arguments = {"--file-prefix=mine", "-l",          "0",
+                            "--in-memory",        "--telemetry", "--vdev=net_null0"};
   Machine machine;
   machine.cpus = {0, 1};
-  CHECK(Arguments(config, machine) ==
-        std::vector<std::string>{"--no-pci", "--file-prefix=mine", "-l", "0", "--in-memory",
-                                 "--telemetry", "--vdev=net_null0"});
+  CHECK(Arguments(config, machine) == std::vector<std::string>{"--no-pci", "--file-prefix=mine",
+                                                               "-l", "0", "--in-memory",
+                                                               "--telemetry", "--vdev=net_null0"});
 }
 
 TEST_CASE("required hugepages that are missing are an error that says how to get them") {
