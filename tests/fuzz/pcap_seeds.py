@@ -13,6 +13,7 @@ import struct
 import sys
 
 LINK_ETHERNET, LINK_RAW, LINK_LOOP, LINK_LINUX_SLL = 1, 101, 0, 113
+PCAP_MAGICS = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d")
 SEED_BYTES_MAX = 2048
 FRAMES_PER_FILE_MAX = 200
 
@@ -45,7 +46,8 @@ def pcapng_frames(data):
             links.append(struct.unpack(order + "H", body[:2])[0])
         elif kind == 6 and len(body) >= 20:
             interface, _, _, captured = struct.unpack(order + "IIII", body[:16])
-            yield links[interface] if interface < len(links) else LINK_ETHERNET, body[20:20 + captured]
+            link = links[interface] if interface < len(links) else LINK_ETHERNET
+            yield link, body[20:20 + captured]
         elif kind == 3 and len(body) >= 4:
             yield links[0] if links else LINK_ETHERNET, body[4:]
         at += length + -length % 4
@@ -55,7 +57,7 @@ def frames(path):
     data = path.read_bytes()
     if data[:4] == b"\x0a\x0d\x0d\x0a":
         return pcapng_frames(data)
-    if data[:4] in (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d"):
+    if data[:4] in PCAP_MAGICS:
         return pcap_frames(data)
     return iter(())
 
