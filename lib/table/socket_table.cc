@@ -152,6 +152,10 @@ Socket SocketTable::At(uint32_t index) {
   return {this, index};
 }
 
+void SocketTable::Inherit(Socket from, Socket to) {
+  CopyOptions(from.entry().options, to.entry().options);
+}
+
 void SocketTable::Close(Socket socket) {
   EngineSide& side = socket.side();
   Entry& entry = socket.entry();

@@ -95,6 +95,8 @@ class SocketTable {
   Socket Find(Handle handle);
   // The socket in a slot that a doorbell named, or false if it is free.
   Socket At(uint32_t index);
+  // Gives `to` the options of `from`: a connection those of its listener.
+  void Inherit(Socket from, Socket to);
   // Frees all that the socket holds and gives the slot back. A listener's connection queue must
   // have been cleared before.
   void Close(Socket socket);
