@@ -16,7 +16,7 @@ import subprocess
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
-_PREFIX = "sl-e2e-"
+_PREFIX = "sl-"
 
 
 def command(*argv, check=True, **options):
@@ -84,9 +84,9 @@ def remove_leftovers():
     """Removes namespaces of earlier runs that were killed before they could clean up."""
     for line in command("ip", "netns", "list").stdout.splitlines():
         name = line.split()[0]
-        if name.startswith(_PREFIX):
-            owner = name[len(_PREFIX):].split("-")[0]
-            if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+        parts = name.split("-")  # sl-<what>-<pid>-<end>
+        if name.startswith(_PREFIX) and len(parts) == 4 and parts[2].isdigit():
+            if not os.path.exists(f"/proc/{parts[2]}"):
                 end_processes_of(name)
                 command("ip", "netns", "del", name, check=False)
 
@@ -95,7 +95,8 @@ class Pair:
     """Namespace `subject` holds the program under test, `peer` its kernel counterpart.
 
     On kernel sockets the subject's interface has addresses as usual. Under Sluice the kernel has
-    none there, and no IPv6 on it, so that nothing but Sluice can answer.
+    none there, and no IPv6 on it, so that nothing but Sluice can answer. With `offloads` the pair
+    is left as the kernel makes it; with link=False the namespaces are not joined at all.
     """
 
     interface = "sl0"
@@ -104,16 +105,17 @@ class Pair:
     subject_ip6, peer_ip6 = "fd99::1", "fd99::2"
     subject_mac, peer_mac = "02:99:00:00:00:01", "02:99:00:00:00:02"
 
-    def __init__(self, kernel):
-        self.kernel = kernel
+    def __init__(self, kernel, what="e2e", offloads=False, link=True):
+        self.kernel, self.what, self.offloads, self.link = kernel, what, offloads, link
         self.subject = self.peer = None
 
     def __enter__(self):
         remove_leftovers()
         try:
-            self.subject = Namespace(f"{_PREFIX}{os.getpid()}-a")
-            self.peer = Namespace(f"{_PREFIX}{os.getpid()}-b")
-            self._join()
+            self.subject = Namespace(f"{_PREFIX}{self.what}-{os.getpid()}-a")
+            self.peer = Namespace(f"{_PREFIX}{self.what}-{os.getpid()}-b")
+            if self.link:
+                self._join()
         except BaseException:
             self.__exit__()
             raise
@@ -131,8 +133,9 @@ class Pair:
         ends = ((self.subject, self.interface, self.subject_mac),
                 (self.peer, self.peer_interface, self.peer_mac))
         for namespace, interface, mac in ends:
-            namespace.run("ethtool", "-K", interface, "tx", "off", "rx", "off", "tso", "off",
-                          "gso", "off", "gro", "off", "sg", "off")
+            if not self.offloads:
+                namespace.run("ethtool", "-K", interface, "tx", "off", "rx", "off", "tso", "off",
+                              "gso", "off", "gro", "off", "sg", "off")
             namespace.sysctl(f"net.ipv6.conf.{interface}.accept_dad", 0)
             namespace.ip("link", "set", interface, "address", mac, "txqueuelen", "5000")
         # The peer's reassembly is asked for 60,000-byte datagrams in quick succession.

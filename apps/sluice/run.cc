@@ -1,0 +1,128 @@
+// sluice run: checks everything that can be checked beforehand, then becomes the program.
+//
+// The configuration travels as YAML text in SLUICE_CONFIG_INLINE beside LD_PRELOAD; the preloaded
+// library starts Sluice from it before the program's main. The process is the program's own from
+// then on: same pid, same parent, nothing left running beside it.
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "flags.h"
+#include "machine.h"
+#include "program_file.h"
+#include "verb.h"
+
+namespace sluice::apps {
+namespace {
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) {
+    return absl::NotFoundError(absl::StrCat("cannot read the configuration ", path, ": ",
+                                            strerror(errno)));
+  }
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// Our library in front of those that the user preloads already.
+std::string PreloadValue(const std::string& library) {
+  const char* others = getenv("LD_PRELOAD");
+  return others != nullptr && *others != '\0' ? absl::StrCat(library, ":", others) : library;
+}
+
+// Only returns if the program could not be started.
+absl::Status Become(const std::string& path, const std::vector<std::string>& program) {
+  std::vector<char*> arguments;
+  for (const std::string& argument : program) {
+    arguments.push_back(const_cast<char*>(argument.c_str()));
+  }
+  arguments.push_back(nullptr);
+  execv(path.c_str(), arguments.data());
+  return absl::InternalError(absl::StrCat("cannot start ", path, ": ", strerror(errno)));
+}
+
+class RunVerb : public Verb {
+ public:
+  explicit RunVerb(std::vector<std::string> program) : program_(std::move(program)) {}
+
+  CLI::App* Register(CLI::App& sluice) override {
+    command_ = sluice.add_subcommand("run", "Run a program with its sockets in Sluice");
+    command_->footer("The program stands behind --: sluice run [options] -- program [arguments]");
+    command_->add_option("--config,-c", config_, "Read this YAML file first")
+        ->type_name("FILE")
+        ->envname("SLUICE_CONFIG");
+    command_->add_flag("--print-config", print_config_,
+                       "Print the configuration that the flags make, and do nothing");
+    command_->add_flag("--verbose,-v", verbose_, "Print it to standard error, and run");
+    flags_.Register(*command_);
+    return command_;
+  }
+
+  absl::StatusOr<int> Execute() override {
+    absl::StatusOr<std::string> document = Document();
+    if (!document.ok()) return document.status();
+    if (print_config_) {
+      std::cout << *document;
+      return 0;
+    }
+    if (program_.empty()) {
+      return absl::InvalidArgumentError(
+          "no program is given: sluice run [options] -- program [arguments]");
+    }
+    absl::StatusOr<std::string> path = FindProgram(program_[0]);
+    if (!path.ok()) return path.status();
+    if (absl::Status status = CheckPreloadable(*path); !status.ok()) return status;
+    std::string library = PreloadLibrary();
+    if (library.empty()) {
+      return absl::NotFoundError(
+          "libsluice-preload.so is not beside this command; build it with ninja, or install with "
+          "meson install");
+    }
+    if (verbose_) std::cerr << *document;
+    setenv("LD_PRELOAD", PreloadValue(library).c_str(), 1);
+    setenv("SLUICE_CONFIG_INLINE", document->c_str(), 1);
+    unsetenv("SLUICE_CONFIG");
+    return Become(*path, program_);
+  }
+
+ private:
+  // What the file, the environment and the flags say together, found to be sound.
+  absl::StatusOr<std::string> Document() const {
+    std::string base;
+    if (!config_.empty()) {
+      absl::StatusOr<std::string> text = ReadFile(config_);
+      if (!text.ok()) return text.status();
+      base = *std::move(text);
+    }
+    absl::StatusOr<std::string> document = flags_.Document(*command_, base);
+    if (!document.ok() && !config_.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(config_, ": ", document.status().message()));
+    }
+    return document;
+  }
+
+  std::vector<std::string> program_;
+  CLI::App* command_ = nullptr;
+  ConfigurationFlags flags_;
+  std::string config_;
+  bool print_config_ = false;
+  bool verbose_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Verb> MakeRunVerb(std::vector<std::string> program) {
+  return std::make_unique<RunVerb>(std::move(program));
+}
+
+}  // namespace sluice::apps
