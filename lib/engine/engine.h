@@ -54,8 +54,7 @@ class Engine {
  public:
   static constexpr uint16_t kBurstMax = 64;
 
-  // `region` is a view of the region whose lane `lane` is this engine's; its memory outlives the
-  // engine, and so do the ports and pools.
+  // `lane` of the region is this engine's. The region, the ports and the pools outlive it.
   Engine(const EngineConfig& config, const table::Region& region, uint8_t lane);
   ~Engine();
   Engine(const Engine&) = delete;
@@ -144,7 +143,7 @@ class Engine {
   void ServeReport(Instant now);
 
   EngineConfig config_;
-  table::Region region_;
+  const table::Region& region_;
   uint8_t lane_;
   table::SocketTable table_;
   ip::Stack ip_;
