@@ -22,11 +22,12 @@ bool HeaderChecksumGood(const rte_mbuf* packet, const Ipv4Header& header) {
   }
 }
 
-// RFC 1122 section 3.2.1.3: sources that no packet from a link can rightly have, our own among
-// them.
-bool SourceAcceptable(const Core& core, const Interface& interface, const Ipv4Header& header,
-                      bool looped) {
+// RFC 1122 section 3.2.1.3: addresses that no packet from a link can rightly have; as its source,
+// ours among them.
+bool AddressesAcceptable(const Core& core, const Interface& interface, const Ipv4Header& header,
+                         bool looped) {
   if (looped) return true;
+  if (header.destination.is_loopback()) return false;
   const uint32_t source = header.source.v4();
   constexpr uint32_t kFirstMulticast = 0xe0000000;
   if (source >= kFirstMulticast || source >> 24 == 127) return false;
@@ -155,7 +156,7 @@ Verdict Ipv4Input(Core& core, Instant now, Interface& interface, rte_mbuf* packe
   }
   TrimTo(packet, header->total_bytes);  // Ethernet pads short frames
   PacketInfo& info = out->info;
-  if (!SourceAcceptable(core, interface, *header, info.looped)) [[unlikely]] {
+  if (!AddressesAcceptable(core, interface, *header, info.looped)) [[unlikely]] {
     ++counters.IpInAddrErrors;
     return Drop(packet);
   }
