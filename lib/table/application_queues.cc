@@ -48,9 +48,9 @@ uint32_t SendWriter::Write(std::span<const uint8_t> bytes) {
   return done;
 }
 
-bool SendWriter::WriteBuffer(uint32_t buffer, uint16_t offset, uint32_t length) {
+bool SendWriter::WriteBuffer(uint32_t buffer, uint16_t offset, uint32_t length, uint16_t flags) {
   if (Room() == 0) return false;
-  if (!Push({.buffer = buffer, .length = length, .offset = offset})) return false;
+  if (!Push({.buffer = buffer, .length = length, .offset = offset, .flags = flags})) return false;
   Publish(length);
   return true;
 }

@@ -29,7 +29,8 @@ class SendWriter {
 
   // Appends `length` bytes that stand at `offset` of a buffer the caller took from the region, and
   // gives the caller's reference to the queue. False: no room; the caller still holds it.
-  bool WriteBuffer(uint32_t buffer, uint16_t offset, uint32_t length);
+  // `flags`: kUrgent, or none.
+  bool WriteBuffer(uint32_t buffer, uint16_t offset, uint32_t length, uint16_t flags = 0);
 
   uint32_t Room() const { return SendSpaceBytes(entry_); }
 

@@ -1,4 +1,4 @@
-/* Sluice's socket calls for C and C++ programs.
+/* Sluice's socket calls for C and C++ programs. <sluice/instance.h> starts the stack they run on.
  *
  * Every function has the name of the POSIX or Linux call it stands for, with the prefix sluice_,
  * and that call's arguments, result and errno (see its page in section 2 of the manual). They work
@@ -47,15 +47,15 @@ struct mmsghdr;
 /* AF_INET or AF_INET6 with SOCK_STREAM or SOCK_DGRAM (SOCK_NONBLOCK, SOCK_CLOEXEC may be added).
  * Beside POSIX's errors: ENFILE, every slot of the socket table is taken; ENOTSUP, no stack runs. */
 SLUICE_API int sluice_socket(int domain, int type, int protocol);
-SLUICE_API int sluice_bind(int fd, const struct sockaddr *address, socklen_t length);
+SLUICE_API int sluice_bind(int fd, const struct sockaddr* address, socklen_t length);
 SLUICE_API int sluice_listen(int fd, int backlog);
-SLUICE_API int sluice_connect(int fd, const struct sockaddr *address, socklen_t length);
-SLUICE_API int sluice_accept(int fd, struct sockaddr *address, socklen_t *length);
-SLUICE_API int sluice_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+SLUICE_API int sluice_connect(int fd, const struct sockaddr* address, socklen_t length);
+SLUICE_API int sluice_accept(int fd, struct sockaddr* address, socklen_t* length);
+SLUICE_API int sluice_accept4(int fd, struct sockaddr* address, socklen_t* length, int flags);
 SLUICE_API int sluice_shutdown(int fd, int how);
 SLUICE_API int sluice_close(int fd);
-SLUICE_API int sluice_getsockname(int fd, struct sockaddr *address, socklen_t *length);
-SLUICE_API int sluice_getpeername(int fd, struct sockaddr *address, socklen_t *length);
+SLUICE_API int sluice_getsockname(int fd, struct sockaddr* address, socklen_t* length);
+SLUICE_API int sluice_getpeername(int fd, struct sockaddr* address, socklen_t* length);
 SLUICE_API int sluice_dup(int fd);
 SLUICE_API int sluice_dup2(int from, int to);
 SLUICE_API int sluice_dup3(int from, int to, int flags);
@@ -65,28 +65,28 @@ SLUICE_API int sluice_is_ours(int fd);
 
 /* ---- Data ---- */
 
-SLUICE_API ssize_t sluice_send(int fd, const void *bytes, size_t count, int flags);
-SLUICE_API ssize_t sluice_sendto(int fd, const void *bytes, size_t count, int flags,
-                                 const struct sockaddr *address, socklen_t length);
-SLUICE_API ssize_t sluice_sendmsg(int fd, const struct msghdr *message, int flags);
-SLUICE_API int sluice_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags);
-SLUICE_API ssize_t sluice_recv(int fd, void *bytes, size_t count, int flags);
-SLUICE_API ssize_t sluice_recvfrom(int fd, void *bytes, size_t count, int flags,
-                                   struct sockaddr *address, socklen_t *length);
-SLUICE_API ssize_t sluice_recvmsg(int fd, struct msghdr *message, int flags);
-SLUICE_API int sluice_recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags,
-                               struct timespec *timeout);
-SLUICE_API ssize_t sluice_read(int fd, void *bytes, size_t count);
-SLUICE_API ssize_t sluice_write(int fd, const void *bytes, size_t count);
-SLUICE_API ssize_t sluice_readv(int fd, const struct iovec *pieces, int count);
-SLUICE_API ssize_t sluice_writev(int fd, const struct iovec *pieces, int count);
+SLUICE_API ssize_t sluice_send(int fd, const void* bytes, size_t count, int flags);
+SLUICE_API ssize_t sluice_sendto(int fd, const void* bytes, size_t count, int flags,
+                                 const struct sockaddr* address, socklen_t length);
+SLUICE_API ssize_t sluice_sendmsg(int fd, const struct msghdr* message, int flags);
+SLUICE_API int sluice_sendmmsg(int fd, struct mmsghdr* messages, unsigned int count, int flags);
+SLUICE_API ssize_t sluice_recv(int fd, void* bytes, size_t count, int flags);
+SLUICE_API ssize_t sluice_recvfrom(int fd, void* bytes, size_t count, int flags,
+                                   struct sockaddr* address, socklen_t* length);
+SLUICE_API ssize_t sluice_recvmsg(int fd, struct msghdr* message, int flags);
+SLUICE_API int sluice_recvmmsg(int fd, struct mmsghdr* messages, unsigned int count, int flags,
+                               struct timespec* timeout);
+SLUICE_API ssize_t sluice_read(int fd, void* bytes, size_t count);
+SLUICE_API ssize_t sluice_write(int fd, const void* bytes, size_t count);
+SLUICE_API ssize_t sluice_readv(int fd, const struct iovec* pieces, int count);
+SLUICE_API ssize_t sluice_writev(int fd, const struct iovec* pieces, int count);
 /* `in` is a descriptor of the kernel's: a file, or anything that read(2) works on. */
-SLUICE_API ssize_t sluice_sendfile(int out, int in, off_t *offset, size_t count);
+SLUICE_API ssize_t sluice_sendfile(int out, int in, off_t* offset, size_t count);
 
 /* ---- Options ---- */
 
-SLUICE_API int sluice_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
-SLUICE_API int sluice_setsockopt(int fd, int level, int name, const void *value,
+SLUICE_API int sluice_getsockopt(int fd, int level, int name, void* value, socklen_t* length);
+SLUICE_API int sluice_setsockopt(int fd, int level, int name, const void* value,
                                  socklen_t length);
 SLUICE_API int sluice_fcntl(int fd, int command, ...);
 SLUICE_API int sluice_ioctl(int fd, unsigned long request, ...);
@@ -94,22 +94,22 @@ SLUICE_API int sluice_ioctl(int fd, unsigned long request, ...);
 /* ---- Waiting; sets may mix Sluice's descriptors and the kernel's ---- */
 
 /* poll(2). It has another name because sluice_poll runs the stack. */
-SLUICE_API int sluice_poll_fds(struct pollfd *descriptors, nfds_t count, int timeout_ms);
-SLUICE_API int sluice_ppoll(struct pollfd *descriptors, nfds_t count,
-                            const struct timespec *timeout, const sigset_t *mask);
-SLUICE_API int sluice_select(int count, fd_set *read, fd_set *write, fd_set *except,
-                             struct timeval *timeout);
-SLUICE_API int sluice_pselect(int count, fd_set *read, fd_set *write, fd_set *except,
-                              const struct timespec *timeout, const sigset_t *mask);
+SLUICE_API int sluice_poll_fds(struct pollfd* descriptors, nfds_t count, int timeout_ms);
+SLUICE_API int sluice_ppoll(struct pollfd* descriptors, nfds_t count,
+                            const struct timespec* timeout, const sigset_t* mask);
+SLUICE_API int sluice_select(int count, fd_set* read, fd_set* write, fd_set* except,
+                             struct timeval* timeout);
+SLUICE_API int sluice_pselect(int count, fd_set* read, fd_set* write, fd_set* except,
+                              const struct timespec* timeout, const sigset_t* mask);
 SLUICE_API int sluice_epoll_create(int size);
 SLUICE_API int sluice_epoll_create1(int flags);
-SLUICE_API int sluice_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
-SLUICE_API int sluice_epoll_wait(int epoll, struct epoll_event *events, int maximum,
+SLUICE_API int sluice_epoll_ctl(int epoll, int operation, int fd, struct epoll_event* event);
+SLUICE_API int sluice_epoll_wait(int epoll, struct epoll_event* events, int maximum,
                                  int timeout_ms);
-SLUICE_API int sluice_epoll_pwait(int epoll, struct epoll_event *events, int maximum,
-                                  int timeout_ms, const sigset_t *mask);
-SLUICE_API int sluice_epoll_pwait2(int epoll, struct epoll_event *events, int maximum,
-                                   const struct timespec *timeout, const sigset_t *mask);
+SLUICE_API int sluice_epoll_pwait(int epoll, struct epoll_event* events, int maximum,
+                                  int timeout_ms, const sigset_t* mask);
+SLUICE_API int sluice_epoll_pwait2(int epoll, struct epoll_event* events, int maximum,
+                                   const struct timespec* timeout, const sigset_t* mask);
 
 /* ---- Zero copy, for SOCK_STREAM (EOPNOTSUPP elsewhere) ---- */
 
@@ -117,19 +117,19 @@ SLUICE_API int sluice_epoll_pwait2(int epoll, struct epoll_event *events, int ma
  * sluice_zc_free gave it back; write into data[0 .. capacity) as you like meanwhile. Buffers are
  * limited: do not keep more than you are filling. */
 struct sluice_zc_buffer {
-  void *data;
+  void* data;
   size_t capacity; /* bytes */
   uint64_t token;  /* Sluice's */
 };
 
 /* Takes a buffer. -1, ENOBUFS: none is left at the moment. */
-SLUICE_API int sluice_zc_alloc(struct sluice_zc_buffer *buffer);
+SLUICE_API int sluice_zc_alloc(struct sluice_zc_buffer* buffer);
 /* Gives back a buffer that was not sent. */
-SLUICE_API void sluice_zc_free(struct sluice_zc_buffer *buffer);
+SLUICE_API void sluice_zc_free(struct sluice_zc_buffer* buffer);
 /* Sends data[offset .. offset + length) without copying it; errors and flags as send. Whole or not
  * at all: on success (`length` is returned) the buffer is Sluice's and must not be touched any
  * more; on failure it is still yours. EMSGSIZE: the range is empty or lies outside the buffer. */
-SLUICE_API ssize_t sluice_zc_send(int fd, struct sluice_zc_buffer *buffer, size_t offset,
+SLUICE_API ssize_t sluice_zc_send(int fd, struct sluice_zc_buffer* buffer, size_t offset,
                                   size_t length, int flags);
 
 /* Lends the bytes that stand first in the receive queue, behind those already lent, where they lie:
@@ -138,7 +138,7 @@ SLUICE_API ssize_t sluice_zc_send(int fd, struct sluice_zc_buffer *buffer, size_
  * The bytes are yours to read (not to write) until sluice_zc_release gives them back, in order. As
  * long as bytes are lent, recv and its relatives fail with EBUSY on this socket. Closing the socket
  * ends all loans. */
-SLUICE_API ssize_t sluice_zc_recv(int fd, struct iovec *pieces, int maximum, int *used, int flags);
+SLUICE_API ssize_t sluice_zc_recv(int fd, struct iovec* pieces, int maximum, int* used, int flags);
 /* Gives back the first `count` bytes on loan; which may end within a piece. EINVAL: so many are not
  * on loan. The peer's window opens only by what is given back. */
 SLUICE_API int sluice_zc_release(int fd, size_t count);
@@ -147,13 +147,13 @@ SLUICE_API int sluice_zc_release(int fd, size_t count);
 
 /* What sluice_poll calls when the socket has become ready: `events` are those of epoll (EPOLLIN,
  * EPOLLOUT, EPOLLERR, EPOLLHUP ...) that hold now. */
-typedef void (*sluice_callback)(int fd, uint32_t events, void *argument);
+typedef void (*sluice_callback)(int fd, uint32_t events, void* argument);
 
 /* From now on sluice_poll calls `function` on its own thread each time a new event of the mask
  * `events` happens (edge-triggered: read and accept until EAGAIN), and once at first if the socket
  * is ready already. A callback may use any call, also close its own socket. NULL removes it. */
 SLUICE_API int sluice_set_callback(int fd, uint32_t events, sluice_callback function,
-                                   void *argument);
+                                   void* argument);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,304 @@
+#include "api/epoll_set.h"
+
+#include <algorithm>
+#include <array>
+#include <new>
+
+#include "api/kernel.h"
+#include "api/wait.h"
+
+namespace sluice::api {
+namespace {
+
+using table::Handle;
+
+constexpr uint32_t kMaxSets = 1 << 16;
+
+table::Cell<uint32_t> pool_lock;  // guards the two below
+uint32_t sets_made = 0;
+std::vector<uint32_t> free_sets;
+std::array<std::atomic<EpollSet*>, kMaxSets> sets{};
+
+// What the engine knows: the "normal" bits of poll are the same events under other names.
+uint32_t EngineMask(uint32_t events) {
+  uint32_t mask = events & (table::kEventIn | table::kEventPri | table::kEventOut |
+                            table::kEventErr | table::kEventHup | table::kEventRdHup);
+  if ((events & EPOLLRDNORM) != 0) mask |= table::kEventIn;
+  if ((events & EPOLLWRNORM) != 0) mask |= table::kEventOut;
+  return mask;
+}
+
+}  // namespace
+
+table::Cell<uint32_t> EpollSet::nesting_lock_;
+
+EpollSet* EpollSet::Find(Handle handle) {
+  const uint32_t index = handle.index & ~kEpollBit;
+  EpollSet* set = index < kMaxSets ? sets[index].load(std::memory_order_acquire) : nullptr;
+  if (set == nullptr || !set->IsOpen(handle)) {
+    errno = EBADF;
+    return nullptr;
+  }
+  return set;
+}
+
+Handle EpollSet::Open() {
+  LockHolder holder(pool_lock);
+  uint32_t index;
+  if (!free_sets.empty()) {
+    index = free_sets.back();
+    free_sets.pop_back();
+  } else {
+    if (sets_made == kMaxSets) return {};
+    EpollSet* made = new (std::nothrow) EpollSet();
+    if (made == nullptr) return {};
+    index = sets_made++;
+    made->index_ = index;
+    sets[index].store(made, std::memory_order_release);
+  }
+  EpollSet& set = *sets[index].load();
+  set.references_.store(1);
+  set.kernel_descriptors_.store(0);
+  set.generation_.Release(set.generation_.load() + 1);  // odd: open
+  return {index | kEpollBit, set.generation_.load()};
+}
+
+bool EpollSet::AddReference(Handle handle) {
+  EpollSet* set = Find(handle);
+  if (set == nullptr) return false;
+  uint32_t count = set->references_.load();
+  while (count != 0) {
+    if (set->references_.CompareExchange(count, count + 1)) return true;
+  }
+  return false;
+}
+
+bool EpollSet::DropReference(Handle handle) {
+  EpollSet* set = Find(handle);
+  if (set == nullptr || set->references_.Subtract(1) != 1) return false;
+  RemoveTarget(handle, set->watchers_);
+  set->Close();
+  return true;
+}
+
+void EpollSet::Close() {
+  {
+    LockHolder holder(control_lock_);
+    generation_.Release(generation_.load() + 1);  // even: free
+  }
+  RemoveAll();
+  {
+    LockHolder holder(ready_lock_);
+    for (EpollSleeper* s = sleepers_; s != nullptr; s = s->next) state.home->Signal(s->waiter);
+  }
+  {
+    LockHolder holder(watchers_.lock);
+    watchers_.Fire(~0u, 0);
+  }
+  LockHolder holder(pool_lock);
+  free_sets.push_back(index_);
+}
+
+void EpollSet::RemoveAll() {
+  LockHolder holder(control_lock_);
+  for (size_t fd = 0; fd < items_.size(); ++fd) {
+    while (items_[fd] != nullptr) DropItem(*items_[fd]);
+  }
+}
+
+void EpollSet::RemoveTarget(Handle target, WatchList& watchers) {
+  TakeMemberships(target, watchers);
+}
+
+// Each round takes out the first item it finds; the lock of the list cannot be held meanwhile.
+std::vector<EpollSet::Membership> EpollSet::TakeMemberships(Handle target, WatchList& watchers) {
+  std::vector<Membership> taken;
+  for (;;) {
+    EpollSet* set = nullptr;
+    int fd = -1;
+    {
+      LockHolder holder(watchers.lock);
+      for (Watcher* w = watchers.first; w != nullptr && set == nullptr; w = w->next) {
+        if (w->waiter != nullptr) continue;
+        set = static_cast<EpollItem*>(w)->set;
+        fd = static_cast<EpollItem*>(w)->fd;
+      }
+    }
+    if (set == nullptr) return taken;
+    LockHolder holder(set->control_lock_);
+    if (EpollItem* item = set->FindItem(fd, target)) {
+      taken.push_back({{set->index_ | kEpollBit, set->generation_.load()},
+                       fd,
+                       {item->events, item->data}});
+      set->DropItem(*item);
+    }
+  }
+}
+
+EpollItem* EpollSet::FindItem(int fd, Handle target) {
+  if (static_cast<size_t>(fd) >= items_.size()) return nullptr;
+  EpollItem* item = items_[fd];
+  while (item != nullptr && item->target != target) item = item->next_of_fd;
+  return item;
+}
+
+EpollItem* EpollSet::NewItem(int fd, Handle target) {
+  EpollItem* item = free_items_;
+  if (item != nullptr) {
+    free_items_ = item->next_of_fd;
+  } else {
+    item = new (std::nothrow) EpollItem();
+    if (item == nullptr) return nullptr;
+  }
+  if (static_cast<size_t>(fd) >= items_.size()) {
+    items_.resize(std::max<size_t>(static_cast<size_t>(fd) + 1, items_.size() * 2));
+  }
+  item->set = this;
+  item->target = target;
+  item->fd = fd;
+  item->queued = item->kernel_ready = item->exclusive = false;
+  item->next_of_fd = items_[fd];
+  items_[fd] = item;
+  return item;
+}
+
+void EpollSet::DropItem(EpollItem& item) {
+  if (NamesEpoll(item.target)) {
+    EpollSet& child = *sets[item.target.index & ~kEpollBit].load();
+    LockHolder nesting(nesting_lock_);
+    nested_.erase(std::remove(nested_.begin(), nested_.end(), &item), nested_.end());
+    nested_count_.store(static_cast<uint32_t>(nested_.size()));
+    LockHolder holder(child.watchers_.lock);
+    child.watchers_.Unlink(item);
+  } else {
+    UnwatchSocket(item.target.index, item);
+  }
+  {
+    LockHolder holder(ready_lock_);
+    if (item.queued) UnlinkReady(item);
+  }
+  FreeItem(item);
+}
+
+void EpollSet::FreeItem(EpollItem& item) {
+  EpollItem** link = &items_[item.fd];
+  while (*link != &item) link = &(*link)->next_of_fd;
+  *link = item.next_of_fd;
+  item.next_of_fd = free_items_;
+  free_items_ = &item;
+}
+
+bool EpollSet::HeldSluiceItems(Handle handle) {
+  const EpollSet* set = sets[handle.index & ~kEpollBit].load();
+  return std::any_of(set->items_.begin(), set->items_.end(),
+                     [](const EpollItem* item) { return item != nullptr; });
+}
+
+void EpollSet::ForgetAll() {
+  // Their memory is left where it is: locks of threads that do not exist here may lie in it.
+  for (uint32_t i = 0; i < sets_made; ++i) sets[i].store(nullptr);
+  sets_made = 0;
+  free_sets.clear();
+  pool_lock.store(0);
+  nesting_lock_.store(0);
+}
+
+bool EpollSet::Contains(const EpollSet* other, int depth) const {
+  if (this == other || depth >= kMaxNesting) return true;
+  for (const EpollItem* item : nested_) {
+    const EpollSet* child = sets[item->target.index & ~kEpollBit].load();
+    if (child->Contains(other, depth + 1)) return true;
+  }
+  return false;
+}
+
+// Puts the item, whose events are set, where its target tells it of news, and takes note of what
+// is ready already. The caller holds the control lock.
+void EpollSet::StartWatching(EpollItem& item) {
+  item.mask = EngineMask(item.events) | table::kEventErr | table::kEventHup;
+  item.exclusive = (item.events & EPOLLEXCLUSIVE) != 0;
+  if (NamesEpoll(item.target)) {
+    EpollSet& child = *sets[item.target.index & ~kEpollBit].load();
+    LockHolder holder(child.watchers_.lock);
+    child.watchers_.Link(item);
+  } else {
+    WatchSocket(SocketNamed(item.target), item);
+  }
+}
+
+int EpollSet::Add(Handle self, int number, int fd, Handle target, const epoll_event& event) {
+  const uint32_t allowed_exclusive =
+      EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
+  const bool nested = NamesEpoll(target);
+  if ((event.events & EPOLLEXCLUSIVE) != 0 &&
+      ((event.events & ~allowed_exclusive) != 0 || nested)) {
+    return EINVAL;
+  }
+  LockHolder control(control_lock_);
+  if (!IsOpen(self)) return EBADF;
+  if (FindItem(fd, target) != nullptr) return EEXIST;
+  EpollItem* item = NewItem(fd, target);
+  if (item == nullptr) return ENOMEM;
+  item->events = event.events;
+  item->data = event.data;
+  if (nested) {
+    EpollSet& child = *sets[target.index & ~kEpollBit].load();
+    LockHolder nesting(nesting_lock_);
+    if (child.Contains(this, 0)) {
+      FreeItem(*item);
+      return ELOOP;
+    }
+    nested_.push_back(item);
+    nested_count_.store(static_cast<uint32_t>(nested_.size()));
+  }
+  StartWatching(*item);
+  if (nested) {
+    epoll_event tie{EPOLLIN | (event.events & (EPOLLET | EPOLLONESHOT)), {.u64 = TagOf(*item)}};
+    kernel::EpollCtl(number, EPOLL_CTL_ADD, fd, &tie);
+    kernel_descriptors_.store(1);
+  } else if (!SocketNamed(target).IsOpen()) {
+    DropItem(*item);  // it was closed meanwhile, and its end did not see the item
+    return EBADF;
+  }
+  LockHolder holder(ready_lock_);
+  if (Look(*item) != 0) PushReady(*item);
+  return 0;
+}
+
+int EpollSet::Modify(Handle self, int number, int fd, Handle target, const epoll_event& event) {
+  LockHolder control(control_lock_);
+  if (!IsOpen(self)) return EBADF;
+  EpollItem* item = FindItem(fd, target);
+  if (item == nullptr) return ENOENT;
+  if (item->exclusive || (event.events & EPOLLEXCLUSIVE) != 0) return EINVAL;
+  {
+    LockHolder holder(ready_lock_);
+    item->events = event.events;
+    item->data = event.data;
+  }
+  const uint32_t mask = EngineMask(event.events) | table::kEventErr | table::kEventHup;
+  if (NamesEpoll(target)) {
+    EpollSet& child = *sets[target.index & ~kEpollBit].load();
+    LockHolder holder(child.watchers_.lock);
+    item->mask = mask;
+    epoll_event tie{EPOLLIN | (event.events & (EPOLLET | EPOLLONESHOT)), {.u64 = TagOf(*item)}};
+    kernel::EpollCtl(number, EPOLL_CTL_MOD, fd, &tie);
+  } else {
+    ChangeWatch(SocketNamed(target), *item, mask);
+  }
+  LockHolder holder(ready_lock_);
+  if (Look(*item) != 0) PushReady(*item);
+  return 0;
+}
+
+int EpollSet::Remove(Handle self, int number, int fd, Handle target) {
+  LockHolder control(control_lock_);
+  if (!IsOpen(self)) return EBADF;
+  EpollItem* item = FindItem(fd, target);
+  if (item == nullptr) return ENOENT;
+  if (NamesEpoll(target)) kernel::EpollCtl(number, EPOLL_CTL_DEL, fd, nullptr);
+  DropItem(*item);
+  return 0;
+}
+
+}  // namespace sluice::api

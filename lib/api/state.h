@@ -1,0 +1,65 @@
+// What lib/api keeps: one per process, private to it. See context.h for what is promised.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "api/context.h"
+#include "api/watch.h"
+#include "table/entry.h"
+#include "table/handle.h"
+#include "table/region.h"
+
+namespace sluice::api {
+
+struct Callback;
+
+// The application's private half of a slot.
+struct alignas(64) SocketSide {
+  WatchList watch;
+  table::Cell<uint32_t> references;  // descriptors that name the socket
+  // The rest belongs to whoever holds the entry's receive_lock ...
+  table::Cursor lent_cursor;  // zero copy: behind the last byte on loan
+  uint32_t lent_offset = 0;
+  uint32_t lent_bytes = 0;
+  // 1 + position of the urgent byte that was read last; who waits reads it without the lock.
+  table::Cell<uint32_t> urgent_taken;
+  // ... and the send_lock.
+  bool is_connecting = false;   // connect has begun and its outcome was not yet told
+  bool was_connected = false;   // a stream that connect or accept delivered
+  uint16_t segment_bytes = 0;   // UDP_SEGMENT for all that is sent
+  std::atomic<Callback*> callback{nullptr};  // sluice_set_callback; owned by callback.cc
+};
+
+// Commands that wait for their answer, for one lane.
+struct LaneWaiters {
+  alignas(64) table::Cell<uint32_t> lock;  // also: whoever holds it is the consumer of the events
+  std::atomic<uint64_t> waiting{0};        // reply slots somebody sleeps on
+  Waiter* waiters[table::kReplySlots] = {};
+};
+
+struct State {
+  table::Region region;
+  Home* home = nullptr;
+  uint32_t lanes = 0;
+  SocketSide* sides = nullptr;  // one for each slot; zeroed memory, used where sockets are
+  size_t sides_bytes = 0;
+  LaneWaiters* lane_waiters = nullptr;
+  int base_descriptor = -1;  // what the reserved numbers are duplicates of
+  uint64_t nested_key = 0;   // marks notices of nested sets in a kernel epoll (epoll_set.h)
+  std::vector<wire::Prefix> kernel_prefixes;
+  std::atomic<uint32_t> next_lane{0};
+  std::atomic<int64_t> last_turn_ns{0};
+  std::atomic<bool> installed{false};
+};
+
+extern State state;
+
+// Runs the engine for a turn where this home lets callers do so.
+void Turn();
+// The same for calls that found nothing and do not wait: at most once in a while, so that programs
+// that read until EAGAIN do not pay for an engine's turn each time.
+void TurnSometimes();
+
+}  // namespace sluice::api
