@@ -8,6 +8,14 @@
 #include <unistd.h>
 
 namespace sluice::dpdk {
+namespace {
+
+// Of a counter that one thread writes.
+void Count(std::atomic<uint64_t>* counter) {
+  counter->store(counter->load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+}  // namespace
 
 DpdkPort::~DpdkPort() {
   for (uint16_t queue = 0; queue < capabilities_.queues && queues_ != nullptr; ++queue) {
@@ -32,8 +40,9 @@ uint16_t DpdkPort::Receive(uint16_t queue, std::span<rte_mbuf*> packets) {
     Reconnect();
     return 0;
   }
-  const uint16_t count =
+  uint16_t count =
       rte_eth_rx_burst(port_id_, queue, packets.data(), static_cast<uint16_t>(packets.size()));
+  if (veth_index_ != 0) count = DropOversized(queue, packets.first(count));
   if (count == 0 && reconnects_) Reconnect();
   if (trust_checksums_) {
     for (uint16_t i = 0; i < count; ++i) {
@@ -41,6 +50,21 @@ uint16_t DpdkPort::Receive(uint16_t queue, std::span<rte_mbuf*> packets) {
     }
   }
   return count;
+}
+
+uint16_t DpdkPort::DropOversized(uint16_t queue, std::span<rte_mbuf*> packets) {
+  uint16_t kept = 0;
+  for (rte_mbuf* packet : packets) {
+    if (packet->pkt_len <= frame_bytes_max_) {
+      packets[kept++] = packet;
+      continue;
+    }
+    rte_pktmbuf_free(packet);
+    Count(&queues_[queue].oversized);
+    // If that fails, the counter tells.
+    if (queue == 0) segment_guard_.Engage(veth_index_).IgnoreError();
+  }
+  return kept;
 }
 
 void DpdkPort::Reconnect() {
@@ -88,8 +112,7 @@ uint16_t DpdkPort::CountSendable(uint16_t queue, std::span<rte_mbuf*> packets) c
 
 void DpdkPort::Refuse(uint16_t queue, rte_mbuf* packet) {
   rte_pktmbuf_free(packet);
-  std::atomic<uint64_t>& refused = queues_[queue].refused;
-  refused.store(refused.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  Count(&queues_[queue].refused);
 }
 
 int DpdkPort::wake_descriptor(uint16_t queue) {
@@ -131,6 +154,7 @@ engine::PortStatistics DpdkPort::statistics() const {
   result.rx_missed += ring_drops_.load(std::memory_order_relaxed);
   for (uint16_t queue = 0; queue < capabilities_.queues; ++queue) {
     result.tx_errors += queues_[queue].refused.load(std::memory_order_relaxed);
+    result.rx_errors += queues_[queue].oversized.load(std::memory_order_relaxed);
   }
   return result;
 }

@@ -22,6 +22,7 @@
 #include "dpdk/driver_descriptors.h"
 #include "dpdk/port_config.h"
 #include "dpdk/preparation.h"
+#include "dpdk/segment_guard.h"
 #include "dpdk/wake.h"
 #include "engine/port.h"
 
@@ -59,12 +60,15 @@ class DpdkPort final : public engine::Port {
     rte_mempool* pool = nullptr;
     std::unique_ptr<WakeSource> wake;
     // Written by the queue's engine only, read by whoever asks for statistics.
-    std::atomic<uint64_t> refused{0};  // frames that could never be sent: too long, malformed
+    std::atomic<uint64_t> refused{0};    // frames that could never be sent: too long, malformed
+    std::atomic<uint64_t> oversized{0};  // received ones that were cut, dropped
   };
 
   // How many packets from the front may be handed to the device as they are.
   uint16_t CountSendable(uint16_t queue, std::span<rte_mbuf*> packets) const;
   void Refuse(uint16_t queue, rte_mbuf* packet);
+  // Drops the frames that are larger than the MTU allows; returns how many are left.
+  uint16_t DropOversized(uint16_t queue, std::span<rte_mbuf*> packets);
   // Starts the device again if its link is down and the last attempt is long enough ago.
   void Reconnect();
 
@@ -82,6 +86,8 @@ class DpdkPort final : public engine::Port {
   bool prepare_transmit_ = false;
   uint32_t frame_bytes_max_ = UINT32_MAX;
   SignalHandler tap_handler_ = nullptr;
+  int veth_index_ = 0;  // of the interface if it is a veth, else 0
+  SegmentGuard segment_guard_;
   std::string shared_interface_;    // of the kernel's, "" if none
   int membership_descriptor_ = -1;  // keeps multicast coming, see HoldMembership
   std::vector<int> packet_sockets_;

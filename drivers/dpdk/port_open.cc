@@ -348,7 +348,12 @@ void PortOpener::SetUpWake() {
 
 absl::StatusOr<std::unique_ptr<DpdkPort>> PortOpener::Open() {
   port_->name_ = preparation_.device.name;
-  if (preparation_.interface) port_->shared_interface_ = preparation_.interface->name;
+  if (preparation_.interface) {
+    port_->shared_interface_ = preparation_.interface->name;
+    const bool guarded =
+        preparation_.interface->is_veth && preparation_.wake == WakeKind::kPacketSocket;
+    port_->veth_index_ = guarded ? preparation_.interface->index : 0;
+  }
   using Step = absl::Status (PortOpener::*)();
   constexpr Step kSteps[] = {&PortOpener::Attach,      &PortOpener::Configure,
                              &PortOpener::SetUpQueues, &PortOpener::Start,

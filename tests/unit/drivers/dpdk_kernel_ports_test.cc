@@ -2,6 +2,12 @@
 // test runs in a network namespace of the process's own; it needs root and says so where it lacks
 // it.
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <cstdio>
 
@@ -94,6 +100,43 @@ TEST_CASE("af_packet sends, receives and wakes") {
   }
   port->reset();
   Run("ip link del sl0");
+}
+
+// Ten datagrams of 1,000 bytes in one call, which a veth carries as one frame.
+void SendSegmented(int socket) {
+  const std::vector<uint8_t> payload(10 * 1000, 0x5a);
+  REQUIRE(::send(socket, payload.data(), payload.size(), 0) ==
+          static_cast<ssize_t>(payload.size()));
+}
+
+TEST_CASE("af_packet on a veth: a peer that leaves cutting segments to others is made to do it") {
+  if (!EnterNamespace()) return;
+  MakeVeth("sl8", "sl9");
+  Run("ip address add 198.51.100.1/24 dev sl9");
+  Run("ip neighbor add 198.51.100.2 lladdr 02:00:00:00:00:02 dev sl9");
+  StartEal();
+  PortConfig config;
+  config.device = "net_af_packet4,iface=sl8";
+  absl::StatusOr<std::unique_ptr<DpdkPort>> port = DpdkPort::Open(config);
+  INFO(port.status().ToString());
+  REQUIRE(port.ok());
+
+  const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(9);
+  to.sin_addr.s_addr = htonl(0xc6336402);
+  REQUIRE(::connect(socket, reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0);
+  const int segment_bytes = 1000;
+  REQUIRE(::setsockopt(socket, SOL_UDP, UDP_SEGMENT, &segment_bytes, sizeof(segment_bytes)) == 0);
+
+  SendSegmented(socket);
+  CHECK(Receive(**port, 1000).empty());
+  CHECK((*port)->statistics().rx_errors == 1);
+  SendSegmented(socket);
+  for (int i = 0; i < 10; ++i) REQUIRE(Receive(**port, 100000).size() == 14 + 20 + 8 + 1000);
+  CHECK((*port)->statistics().rx_errors == 1);
+  ::close(socket);
 }
 
 TEST_CASE("af_packet takes jumbo frames where the interface does") {
