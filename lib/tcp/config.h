@@ -10,8 +10,7 @@ struct rte_mempool;
 namespace sluice::tcp {
 
 struct Config {
-  // Where segments are built that leave by an interface without a pool of its own, and those that
-  // this host sends to itself.
+  // Where the packets of segments that we send come from.
   rte_mempool* pool = nullptr;
 
   // Limits of what is kept.

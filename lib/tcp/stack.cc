@@ -1,0 +1,197 @@
+#include "tcp/stack.h"
+
+#include <algorithm>
+
+#include "ip/mbuf_bytes.h"
+#include "tcp/close.h"
+#include "tcp/core.h"
+#include "tcp/emit.h"
+#include "tcp/handshake.h"
+#include "tcp/icmp.h"
+#include "tcp/information.h"
+#include "tcp/input.h"
+#include "tcp/output.h"
+#include "tcp/packet_bytes.h"
+#include "tcp/segment.h"
+#include "tcp/timers.h"
+#include "tcp/window.h"
+
+namespace sluice::tcp {
+namespace {
+
+// A fresh socket's EngineSide says kNoControlBlock, which reads as kNothing.
+static_assert(table::EngineSide::kNoControlBlock >> 30 ==
+              static_cast<uint32_t>(BlockKind::kNothing));
+
+// Reads the header and strips it. False: what this is, is no segment for us.
+bool ParseSegment(Core& core, ip::Inbound& inbound, Segment* segment) {
+  rte_mbuf* packet = inbound.packet;
+  ++core.counters.TcpInSegs;
+  // RFC 1122 section 4.2.3.10: TCP is between two.
+  const ip::PacketInfo& info = inbound.info;
+  if (info.destination_kind != ip::DestinationKind::kUnicast || info.link_multicast ||
+      info.link_broadcast) {
+    return false;
+  }
+  const auto span = [&] {
+    return wire::ConstBytes(rte_pktmbuf_mtod(packet, const uint8_t*), packet->data_len);
+  };
+  ip::Gather(packet, std::min<uint32_t>(packet->pkt_len, wire::kTcpHeaderBytesMax));
+  const auto header = wire::TcpHeader::Parse(span());
+  if (!header) {
+    ++core.counters.TcpInErrs;
+    return false;
+  }
+  if (!ip::VerifyTransportChecksum(packet, info)) {
+    ++core.counters.TcpInCsumErrors;
+    ++core.counters.TcpInErrs;
+    return false;
+  }
+  segment->info = &info;
+  segment->header = *header;
+  segment->options = wire::TcpOptions::Parse(span().subspan(
+      wire::kTcpHeaderBytesMin, header->header_bytes - wire::kTcpHeaderBytesMin));
+  ip::DropFront(packet, header->header_bytes);
+  segment->packet = packet;
+  segment->begin = header->sequence;
+  segment->payload = packet->pkt_len;
+  segment->fin = header->fin();
+  segment->had_syn = header->syn();
+  // A header of its own mbuf leaves an empty piece in front of the payload.
+  if (packet->data_len == 0 && packet->next != nullptr) segment->packet = CutFront(packet, 0);
+  return true;
+}
+
+ip::FlowKey KeyOf(const Segment& segment) {
+  const ip::PacketInfo& info = *segment.info;
+  ip::FlowKey key;
+  key.local = info.destination;
+  key.remote = info.source;
+  key.local_port = segment.header.destination_port;
+  key.remote_port = segment.header.source_port;
+  if (info.source.is_v6() && info.source.is_link_local()) key.scope = info.interface;
+  return key;
+}
+
+void Dispatch(Core& core, Segment& segment) {
+  const FlowNumber number = core.FindFlow(KeyOf(segment));
+  if (number.is_none()) return ListenerSegment(core, segment, nullptr);
+  switch (number.kind()) {
+    case FlowKind::kConnection:
+      return ConnectionSegment(core, core.connections[number.index()], segment);
+    case FlowKind::kSynRequest:
+      return SynRequestSegment(core, number.index(), segment);
+    case FlowKind::kTimeWait:
+      return TimeWaitSegment(core, number.index(), segment);
+  }
+}
+
+}  // namespace
+
+Stack::Stack(const Config& config, table::SocketTable& table, ip::Stack& ip, const SipKey& key)
+    : core_(std::make_unique<Core>(config, table, ip, key)) {}
+
+Stack::~Stack() = default;
+
+void Stack::Input(Instant now, ip::Inbound& inbound) {
+  core_->now = now;
+  Segment segment;
+  if (!ParseSegment(*core_, inbound, &segment)) {
+    rte_pktmbuf_free(inbound.packet);
+    inbound.packet = nullptr;
+    return;
+  }
+  inbound.packet = nullptr;
+  Dispatch(*core_, segment);
+  rte_pktmbuf_free(segment.packet);
+}
+
+void Stack::Error(Instant now, const ip::IcmpError& error) {
+  core_->now = now;
+  IcmpReport(*core_, error);
+}
+
+void Stack::Doorbell(Instant now, table::Socket socket) {
+  Core& core = *core_;
+  core.now = now;
+  switch (KindOf(socket)) {
+    case BlockKind::kListener:
+      return socket.connection_queue().Reclaim();
+    case BlockKind::kBinding:
+    case BlockKind::kNothing:
+      return socket.receive_queue().Reclaim();
+    case BlockKind::kConnection:
+      break;
+  }
+  Connection& c = core.connections[BlockOf(socket)];
+  if (c.has(kOrphan)) return;
+  socket.receive_queue().Reclaim();
+  table::Entry& entry = socket.entry();
+  if (c.has(kUrgentSeen) &&
+      static_cast<int32_t>(entry.receive_consumer.bytes.load() - entry.urgent_position.load()) >
+          0) {
+    c.clear(kUrgentSeen);
+    entry.engine_flags.ClearBits(table::kUrgentPending);
+  }
+  TuneReceiveBuffer(core, c);
+  c.set(kWindowUpdate);
+  core.Touch(c);
+}
+
+void Stack::EndOfBurst(Instant now) {
+  Core& core = *core_;
+  core.now = now;
+  // A connection that is touched while its turn comes is taken in the same pass; none is touched
+  // again by its own output.
+  while (core.touched_first != kNone) {
+    Connection& c = core.connections[core.touched_first];
+    core.touched_first = c.touched_next;
+    c.clear(kTouched);
+    if (c.has(kDead)) {
+      core.connections.Return(c.index);
+      continue;
+    }
+    if (c.has(kNotifyAgain)) core.SocketOf(c).Notify(table::kEventIn);
+    c.clear(kNotified | kNotifyAgain);
+    c.set(kTouched);  // so that an end in Output leaves the record to us
+    Output(core, c);
+    c.clear(kTouched);
+    if (c.has(kDead)) {
+      core.connections.Return(c.index);
+    } else {
+      core.Reschedule(c);
+    }
+  }
+}
+
+void Stack::SetCopyReceived(bool copy) { core_->copy_received = copy; }
+
+Instant Stack::NextDeadline() {
+  // What was touched waits for EndOfBurst, not for a timer.
+  if (core_->touched_first != kNone) return core_->now;
+  return core_->wheel.NextDeadline();
+}
+
+void Stack::OnTimer(Instant now, unsigned budget) {
+  Core& core = *core_;
+  core.now = now;
+  core.wheel.Advance(now, budget, [&core](Timer& timer) {
+    switch (timer.tag()) {
+      case kConnectionTimer:
+        return ConnectionTimeout(core, OwnerOf<&Connection::timer>(timer));
+      case kSynRequestTimer:
+        return SynRequestTimeout(core, OwnerOf<&SynRequest::timer>(timer));
+      case kTimeWaitTimer:
+        return RemoveTimeWait(core, OwnerOf<&TimeWait::timer>(timer).index);
+    }
+  });
+}
+
+const Counters& Stack::counters() const { return core_->counters; }
+
+Population Stack::population() const {
+  return {core_->connections.used(), core_->listeners.used(), core_->syn_requests.used(),
+          core_->time_waits.used(), core_->orphans};
+}
+
+}  // namespace sluice::tcp
