@@ -96,8 +96,7 @@ class BindTable {
   // Chooses an ephemeral port for a connection from `local` to `remote` (RFC 6056 section 3.3.4)
   // that no bind holds and that `accept(port)` agrees to: that the four-tuple is free. 0: none.
   template <typename Accept>
-  uint16_t ChoosePort(const wire::IpAddress& local, const wire::Endpoint& remote,
-                      Accept&& accept) {
+  uint16_t ChoosePort(const wire::IpAddress& local, const wire::Endpoint& remote, Accept&& accept) {
     uint32_t& counter = Counter(local, remote);
     const uint32_t offset = Offset(local, remote);
     for (uint32_t i = 0; i < range_; ++i) {

@@ -21,8 +21,8 @@ FlowMap::FlowMap(const SipKey& key, uint32_t flows_expected) {
   if (!Allocate(current_, static_cast<uint32_t>(std::min<uint64_t>(buckets, 1u << 28)))) {
     throw std::bad_alloc();
   }
-  grow_at_ = static_cast<uint32_t>(
-      std::min<uint64_t>((uint64_t{current_.mask} + 1) * kSlots * kLoadPercentMax / 100, kNone - 1));
+  grow_at_ = static_cast<uint32_t>(std::min<uint64_t>(
+      (uint64_t{current_.mask} + 1) * kSlots * kLoadPercentMax / 100, kNone - 1));
 }
 
 // calloc hands out pages that the kernel zeroes when they are first touched: a large table costs

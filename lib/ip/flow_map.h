@@ -51,9 +51,8 @@ class FlowMap {
   uint64_t Hash(const FlowKey& key) const {
     uint64_t words[5];
     std::memcpy(words, &key, sizeof(words));
-    const uint64_t addresses =
-        Mix(words[0] ^ secrets_[0], words[1] ^ secrets_[1]) ^
-        Mix(words[2] ^ secrets_[2], words[3] ^ secrets_[3]);
+    const uint64_t addresses = Mix(words[0] ^ secrets_[0], words[1] ^ secrets_[1]) ^
+                               Mix(words[2] ^ secrets_[2], words[3] ^ secrets_[3]);
     return Mix(addresses ^ secrets_[4], words[4] ^ secrets_[5]);
   }
 
@@ -132,8 +131,8 @@ class FlowMap {
 
   uint64_t secrets_[6];
   Table current_;
-  Table old_;               // while it is being emptied into current_
-  uint32_t migrated_ = 0;   // buckets of old_ that are empty
+  Table old_;              // while it is being emptied into current_
+  uint32_t migrated_ = 0;  // buckets of old_ that are empty
   uint32_t size_ = 0;
   uint32_t grow_at_ = 0;
 };
