@@ -122,6 +122,7 @@ Handle SocketTable::Open(Type type, uint8_t protocol, uint8_t family, Status sta
   side.errors = ReceiveState{};
   if (type == Type::kStream) side.connection = ConnectionState{};
   side.control_block = EngineSide::kNoControlBlock;
+  side.type = type;
   ++side.generation;  // odd: in use
 
   Entry& entry = region_.entry(index);
@@ -160,7 +161,7 @@ void SocketTable::Close(Socket socket) {
   EngineSide& side = socket.side();
   Entry& entry = socket.entry();
   assert((side.generation & 1) == 1);
-  if (entry.type.load() == Type::kStream) {
+  if (side.type == Type::kStream) {
     socket.connection_queue().Clear([](Handle) {});
   } else {
     socket.error_queue().Clear();

@@ -32,6 +32,7 @@ struct EngineSide {
   };
   uint32_t control_block = kNoControlBlock;  // index in the protocol's own table
   uint32_t generation = 0;                   // the truth; the entry's copy may be scribbled on
+  Type type = Type::kNone;                   // likewise
 
   EngineSide() : errors() {}
 };
@@ -65,6 +66,7 @@ class Socket {
   inline ReceiveQueue error_queue() const;
   inline ConnectionQueue connection_queue() const;
 
+  Type type() const { return side().type; }
   Status status() const { return entry().status.load(); }
   // Changes the status, and publishes what was written before (endpoints, flags).
   void SetStatus(Status status) const;

@@ -62,8 +62,8 @@ class Stack {
   table::Result Open(table::Socket socket);
   // Whether the slot is a datagram socket, by the engine's own notes.
   static bool Owns(table::Socket socket) {
-    const uint32_t block = socket.side().control_block;
-    return block != table::EngineSide::kNoControlBlock && (block & kOwnBit) != 0;
+    return socket.type() == table::Type::kDatagram &&
+           socket.side().control_block != table::EngineSide::kNoControlBlock;
   }
   // A port of 0 is chosen (RFC 6056).
   table::Result Bind(Instant now, table::Socket socket, const wire::Endpoint& local);
