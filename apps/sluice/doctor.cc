@@ -11,8 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "rte_version.h"
 #include "machine.h"
+#include "rte_version.h"
 #include "verb.h"
 
 namespace sluice::apps {
@@ -47,16 +47,17 @@ Finding ExaminePrivileges() {
   std::vector<std::string> lacking;
   if (!HasCapability(Capability::kNetRaw)) lacking.push_back("CAP_NET_RAW");
   if (!HasCapability(Capability::kNetAdmin)) lacking.push_back("CAP_NET_ADMIN");
-  if (lacking.empty()) return {"privilege", State::kGood, "may open packet sockets and devices", ""};
+  if (lacking.empty())
+    return {"privilege", State::kGood, "may open packet sockets and devices", ""};
   return {"privilege", State::kMissing, absl::StrCat("lacks ", absl::StrJoin(lacking, ", ")),
           "sudo sluice run ..."};
 }
 
 Finding ExamineProcessor() {
   Processor processor = ThisProcessor();
-  std::string detail =
-      absl::StrFormat("%d usable core%s, %s; %s", processor.usable, processor.usable == 1 ? "" : "s",
-                      processor.model, absl::StrJoin(processor.features, " "));
+  std::string detail = absl::StrFormat("%d usable core%s, %s; %s", processor.usable,
+                                       processor.usable == 1 ? "" : "s", processor.model,
+                                       absl::StrJoin(processor.features, " "));
   if (!processor.has_sse42) {
     return {"processor", State::kMissing, detail + "; no SSE4.2, which Debian's DPDK needs",
             "another machine, or a DPDK compiled for this processor"};
@@ -73,8 +74,8 @@ Finding ExamineHugepages() {
   std::vector<std::string> sizes;
   uint64_t free_kib = 0;
   for (const HugepageSize& size : Hugepages()) {
-    sizes.push_back(absl::StrFormat("%d MiB: %d of %d free", size.page_kib / 1024, size.free,
-                                    size.total));
+    sizes.push_back(
+        absl::StrFormat("%d MiB: %d of %d free", size.page_kib / 1024, size.free, size.total));
     free_kib += size.free * size.page_kib;
   }
   if (sizes.empty()) return {"hugepages", State::kOptional, "this kernel has none", "--no-huge"};
@@ -100,7 +101,8 @@ Finding ExamineLocking() {
 Finding ExamineDpdk() {
   std::vector<std::string> drivers = DpdkNetworkDrivers();
   if (drivers.empty()) {
-    return {"DPDK", State::kMissing, "no drivers under " SLUICE_DPDK_DRIVERS, "apt-get install dpdk"};
+    return {"DPDK", State::kMissing, "no drivers under " SLUICE_DPDK_DRIVERS,
+            "apt-get install dpdk"};
   }
   return {"DPDK", State::kGood,
           absl::StrFormat("%d.%02d.%d; %d network drivers: %s", RTE_VER_YEAR, RTE_VER_MONTH,
@@ -133,8 +135,8 @@ Finding ExamineVfio() {
 }
 
 Finding ExamineDevice(const NetworkDevice& device) {
-  std::string detail = absl::StrCat(device.model, ", driver ",
-                                    device.driver.empty() ? "none" : device.driver);
+  std::string detail =
+      absl::StrCat(device.model, ", driver ", device.driver.empty() ? "none" : device.driver);
   if (!device.interfaces.empty()) {
     absl::StrAppend(&detail, ", in the kernel as ", absl::StrJoin(device.interfaces, " "));
   }
@@ -157,10 +159,9 @@ Finding ExamineLibrary() {
 }
 
 std::vector<Finding> Examine() {
-  std::vector<Finding> findings = {ExaminePrivileges(), ExamineProcessor(), ExamineHugepages(),
-                                   ExamineLocking(),    ExamineDpdk(),      ExamineLibrary(),
-                                   ExamineTap(),        ExamineXdp(),       ExamineIommu(),
-                                   ExamineVfio()};
+  std::vector<Finding> findings = {
+      ExaminePrivileges(), ExamineProcessor(), ExamineHugepages(), ExamineLocking(), ExamineDpdk(),
+      ExamineLibrary(),    ExamineTap(),       ExamineXdp(),       ExamineIommu(),   ExamineVfio()};
   for (const NetworkDevice& device : PciNetworkDevices()) findings.push_back(ExamineDevice(device));
   return findings;
 }

@@ -1,189 +1,239 @@
 #include "flags.h"
 
-#include <yaml-cpp/yaml.h>
-
-#include <algorithm>
-#include <cstring>
+#include <charconv>
+#include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "wire/address.h"
 
 namespace sluice::apps {
 namespace {
 
-constexpr const char* kInterface = "interface";
+using runtime::ApplySetting;
+using runtime::Configuration;
+using runtime::InterfaceSettings;
 
-constexpr Flag kFlags[] = {
-    {"--device,-d", "SLUICE_DEVICE", kInterface, "device", true, "DEVICE",
-     "A DPDK device: PCI address or vdev, as net_af_packet0,iface=eth1 (starts an interface)"},
-    {"--address,-a", "SLUICE_ADDRESS", kInterface, "addresses", true, "ADDRESS/LENGTH",
-     "An address of the interface, IPv4 or IPv6"},
-    {"--gateway,-g", "SLUICE_GATEWAY", kInterface, "gateways", true, "ADDRESS",
-     "The router for what no route names, one for each family"},
-    {"--route,-r", "SLUICE_ROUTE", kInterface, "routes", true, "PREFIX[,ADDRESS]",
-     "A route over this interface, direct or via a router"},
-    {"--mac", "SLUICE_MAC", kInterface, "mac", false, "MAC", "The interface's hardware address"},
-    {"--mtu", "SLUICE_MTU", kInterface, "mtu", false, "BYTES", "Largest IP packet in one frame"},
-    {"--vlan", "SLUICE_VLAN", kInterface, "vlan", false, "ID", "802.1Q VLAN, 1 to 4094"},
-    {"--slaac", "SLUICE_SLAAC", kInterface, "slaac", false, "",
-     "Take IPv6 addresses and routers from router advertisements"},
-    {"--trusted-link", "SLUICE_TRUSTED_LINK", kInterface, "trusted_link", false, "",
-     "The peer is on this machine: neither compute nor verify transport checksums"},
-    {"--name", "SLUICE_NAME", "", "name", false, "NAME", "What sluice ss calls the program"},
-    {"--loopback", "SLUICE_LOOPBACK", "", "loopback", false, "kernel|sluice",
-     "Who serves 127.0.0.0/8 and ::1 (kernel)"},
-    {"--progress", "SLUICE_PROGRESS", "", "progress", false, "inline|threads",
-     "Who runs the engine: the threads that wait, or threads of its own (inline)"},
-    {"--spin-us", "SLUICE_SPIN_US", "", "spin_us", false, "MICROSECONDS",
-     "How long to poll after the last packet before sleeping"},
-    {"--memory", "SLUICE_MEMORY", "eal", "memory_mib", false, "MIB", "Memory for packets"},
-    {"--no-huge", "SLUICE_NO_HUGE", "eal", "no_huge", false, "", "Use no hugepages"},
-    {"--eal", "SLUICE_EAL", "eal", "arguments", true, "ARGUMENT",
-     "Pass this argument to DPDK's EAL as it stands"},
+// What one occurrence of a flag changes: the whole, and the interface that it belongs to.
+struct Target {
+  Configuration* configuration;
+  InterfaceSettings* interface;  // null for flags that belong to none
 };
 
-bool BelongsToInterface(const Flag& flag) { return strcmp(flag.section, kInterface) == 0; }
-bool StartsInterface(const Flag& flag) { return strcmp(flag.key, "device") == 0; }
-const char* GroupOf(const Flag& flag) { return BelongsToInterface(flag) ? "Interface" : "Options"; }
-bool IsSwitch(const Flag& flag) { return *flag.type == '\0'; }
+// False: the value is not what the flag expects.
+using Setter = bool (*)(const std::string& value, const Target& target);
 
-// One flag as given.
-struct Occurrence {
-  const Flag* flag;
-  std::string value;
+struct Flag {
+  const char* name;   // without its short form
+  const char* names;  // as CLI11 wants them
+  const char* type;   // of the value; nullptr: a switch
+  const char* help;
+  const char* path;  // of the setting, for those that ApplySetting does; else nullptr
+  Setter set;        // for the others
+  bool of_interface = false;
 };
 
-std::string ShortName(const Flag& flag) {
-  std::string_view name = flag.name;
-  return std::string(name.substr(0, name.find(',')));
+template <typename T>
+bool Take(std::optional<T> parsed, T* to) {
+  if (!parsed.has_value()) return false;
+  *to = *std::move(parsed);
+  return true;
 }
 
-// What a switch says: also an environment variable may turn one off.
-std::string Settle(const Flag& flag, std::string value) {
-  if (!IsSwitch(flag)) return value;
-  return value == "0" || value == "false" || value == "no" || value == "off" ? "false" : "true";
+template <typename T>
+bool Append(std::optional<T> parsed, std::vector<T>* to) {
+  if (!parsed.has_value()) return false;
+  to->push_back(*std::move(parsed));
+  return true;
 }
 
-// All flags with their values: first those that an environment variable gave, which may hold several
-// separated by blanks, then the command line's in its order.
-absl::StatusOr<std::vector<Occurrence>> Occurrences(const CLI::App& command) {
-  std::vector<Occurrence> from_environment, from_command_line;
-  std::map<const CLI::Option*, const Flag*> flag_of;
-  for (const Flag& flag : kFlags) {
-    const CLI::Option* option = command.get_option(ShortName(flag));
-    flag_of[option] = &flag;
-    const auto& order = command.parse_order();
-    if (option->results().empty() || std::find(order.begin(), order.end(), option) != order.end()) {
-      continue;
-    }
-    for (absl::string_view value :
-         absl::StrSplit(option->results()[0], absl::ByAnyChar(" \t\n"), absl::SkipEmpty())) {
-      from_environment.push_back({&flag, Settle(flag, std::string(value))});
-    }
+bool TakeNumber(const std::string& text, uint16_t low, uint16_t high, uint16_t* to) {
+  uint16_t number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return false;
+  if (number < low || number > high) return false;
+  *to = number;
+  return true;
+}
+
+// "10.1.0.0/16" or "10.1.0.0/16,10.0.0.254", over the interface in question.
+bool AppendRoute(const std::string& value, const Target& target) {
+  size_t comma = value.find(',');
+  runtime::RouteSettings route;
+  if (!Take(wire::ParsePrefix(value.substr(0, comma)), &route.to)) return false;
+  if (comma != std::string::npos) {
+    route.via = wire::ParseIp(value.substr(comma + 1));
+    if (!route.via.has_value()) return false;
   }
+  InterfaceSettings& interface = *target.interface;
+  if (interface.name.empty()) {
+    size_t index = &interface - target.configuration->interfaces.data();
+    interface.name = absl::StrCat("sluice", index);
+  }
+  route.interface = interface.name;
+  target.configuration->routes.push_back(std::move(route));
+  return true;
+}
+
+constexpr char kDevice[] = "--device";
+
+const Flag kFlags[] = {
+    {kDevice, "-d,--device", "DEVICE",
+     "Add an interface: PCI address or DPDK virtual device, as net_af_packet0,iface=eth1", nullptr,
+     nullptr},
+    {"--address", "-a,--address", "ADDRESS/LENGTH", "An address of it, IPv4 or IPv6", nullptr,
+     [](const std::string& value, const Target& target) {
+       return Append(wire::ParsePrefix(value), &target.interface->addresses);
+     },
+     true},
+    {"--gateway", "-g,--gateway", "ADDRESS", "Its default gateway, one for each family", nullptr,
+     [](const std::string& value, const Target& target) {
+       return Append(wire::ParseIp(value), &target.interface->gateways);
+     },
+     true},
+    {"--route", "-r,--route", "PREFIX[,ADDRESS]", "A route over it, direct or via a router",
+     nullptr, AppendRoute, true},
+    {"--mac", "--mac", "MAC", "Its link address", nullptr,
+     [](const std::string& value, const Target& target) {
+       target.interface->mac = wire::ParseMac(value);
+       return target.interface->mac.has_value();
+     },
+     true},
+    {"--mtu", "--mtu", "BYTES", "Largest IP packet in one frame", nullptr,
+     [](const std::string& value, const Target& target) {
+       return TakeNumber(value, 68, 65000, &target.interface->mtu);
+     },
+     true},
+    {"--vlan", "--vlan", "1-4094", "802.1Q tag of its frames", nullptr,
+     [](const std::string& value, const Target& target) {
+       return TakeNumber(value, 1, 4094, &target.interface->vlan);
+     },
+     true},
+    {"--slaac", "--slaac", nullptr, "IPv6 addresses and routers from router advertisements",
+     nullptr,
+     [](const std::string&, const Target& target) { return target.interface->slaac = true; }, true},
+    {"--trusted-link", "--trusted-link", nullptr,
+     "The peer is a process of this machine (net_memif): no transport checksums", nullptr,
+     [](const std::string&, const Target& target) { return target.interface->trusted_link = true; },
+     true},
+    {"--name", "--name", "NAME", "What sluice ss calls the program", nullptr,
+     [](const std::string& value, const Target& target) {
+       target.configuration->name = value;
+       return true;
+     }},
+    {"--loopback", "--loopback", "kernel|sluice", "Who has 127.0.0.0/8 and ::1 (kernel)",
+     "loopback", nullptr},
+    {"--kernel-prefix", "--kernel-prefix", "PREFIX", "Leave these destinations to the kernel",
+     nullptr,
+     [](const std::string& value, const Target& target) {
+       return Append(wire::ParsePrefix(value), &target.configuration->kernel_prefixes);
+     }},
+    {"--progress", "--progress", "inline|threads",
+     "Who runs the engine: the threads that wait, or its own (inline)", "progress", nullptr},
+    {"--spin-us", "--spin-us", "MICROSECONDS", "How long to poll before sleeping (50)",
+     "engine.spin_us", nullptr},
+    {"--no-huge", "--no-huge", nullptr, "Use no hugepages", nullptr,
+     [](const std::string&, const Target& target) {
+       target.configuration->hugepages = runtime::HugepageUse::kNever;
+       return true;
+     }},
+    {"--memory", "--memory", "MIB", "Memory for DPDK (as the limits need)", "memory_mib", nullptr},
+    {"--eal", "--eal", "ARGUMENT", "Pass this argument to DPDK's EAL as it stands", nullptr,
+     [](const std::string& value, const Target& target) {
+       target.configuration->eal_arguments.push_back(value);
+       return true;
+     }},
+    {"--log-level", "--log-level", "LEVEL", "error, warning (default), notice, info or debug",
+     "log_level", nullptr},
+    {"--capture", "--capture", "FILE", "Write all frames to this file (pcapng)", nullptr,
+     [](const std::string& value, const Target& target) {
+       target.configuration->capture_file = value;
+       return true;
+     }},
+    {"--set", "--set", "KEY=VALUE", "Any other setting, as limits.sockets=1000", nullptr, nullptr},
+};
+
+// The flags given, in the order of the command line.
+std::vector<std::pair<const Flag*, std::string>> Given(const CLI::App& command) {
+  std::map<const CLI::Option*, const Flag*> flag_of;
+  for (const Flag& flag : kFlags) flag_of[command.get_option(flag.name)] = &flag;
+  std::vector<std::pair<const Flag*, std::string>> given;
   std::map<const CLI::Option*, size_t> taken;
   for (const CLI::Option* option : command.parse_order()) {
-    if (!flag_of.contains(option)) continue;
-    const Flag& flag = *flag_of[option];
-    from_command_line.push_back({&flag, Settle(flag, option->results()[taken[option]++])});
+    auto found = flag_of.find(option);
+    if (found == flag_of.end()) continue;
+    given.emplace_back(found->second, option->results()[taken[option]++]);
   }
-  from_environment.insert(from_environment.end(), from_command_line.begin(),
-                          from_command_line.end());
-  std::map<const Flag*, int> count;
-  for (const Occurrence& given : from_environment) {
-    if (!given.flag->many && !BelongsToInterface(*given.flag) && ++count[given.flag] > 1) {
-      return absl::InvalidArgumentError(absl::StrCat(ShortName(*given.flag), " is given twice"));
-    }
-  }
-  return from_environment;
-}
-
-void Apply(const Occurrence& given, YAML::Node mapping) {
-  if (given.flag->many && !StartsInterface(*given.flag)) {
-    mapping[given.flag->key].push_back(given.value);
-  } else {
-    mapping[given.flag->key] = given.value;
-  }
+  return given;
 }
 
 absl::Status NeedsDevice(const Flag& flag, size_t interfaces) {
   return absl::InvalidArgumentError(
       interfaces == 0
-          ? absl::StrCat(ShortName(flag), " needs an interface: add --device, for example ",
+          ? absl::StrCat(flag.name, " needs an interface: add --device, for example ",
                          "--device net_af_packet0,iface=eth1")
-          : absl::StrCat(ShortName(flag),
+          : absl::StrCat(flag.name,
                          " must follow the --device that it belongs to, as there are several"));
 }
 
-absl::StatusOr<YAML::Node> ParseBase(const std::string& base) {
-  YAML::Node document;
-  try {
-    document = YAML::Load(base);
-  } catch (const YAML::Exception& error) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("line ", error.mark.line + 1, ": ", error.msg));
+absl::Status ApplyOne(const Flag& flag, const std::string& value, const Target& target) {
+  if (flag.path != nullptr) {
+    return ApplySetting(flag.path, value, flag.name, target.configuration);
   }
-  if (!document.IsNull() && !document.IsMap()) {
-    return absl::InvalidArgumentError("the configuration is not a mapping of keys to values");
+  if (flag.set == nullptr) {  // --set
+    size_t equals = value.find('=');
+    if (equals == std::string::npos) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--set: '", value, "' is not of the form limits.sockets=1000"));
+    }
+    std::string path = value.substr(0, equals);
+    return ApplySetting(path, value.substr(equals + 1), "--set " + path, target.configuration);
   }
-  if (document["interfaces"] && !document["interfaces"].IsSequence()) {
-    return absl::InvalidArgumentError("'interfaces' is not a list");
-  }
-  return document;
+  if (flag.set(value, target)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag.name, " needs ", flag.type, ", not '", value, "'"));
 }
 
 }  // namespace
 
 void ConfigurationFlags::Register(CLI::App& command) {
   for (const Flag& flag : kFlags) {
-    Value& value = values_[flag.name];
-    CLI::Option* option =
-        IsSwitch(flag) ? command.add_flag(flag.name, value.on, flag.help)
-                       : command.add_option(flag.name, value.given, flag.help);
-    option->envname(flag.environment);
-    if (IsSwitch(flag)) {
-      option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)->group(GroupOf(flag));
-      continue;
+    CLI::Option* option;
+    if (flag.type == nullptr) {
+      option = command.add_flag(flag.names, switches_[flag.name], flag.help);
+    } else {
+      option = command.add_option(flag.names, values_[flag.name], flag.help);
+      option->type_name(flag.type)->allow_extra_args(false);
     }
-    option->type_name(flag.type)->allow_extra_args(false);
-    option->group(GroupOf(flag));
+    bool of_interface = flag.of_interface || flag.name == kDevice;
+    option->group(of_interface ? "Interface" : "Settings");
   }
 }
 
-absl::StatusOr<std::string> ConfigurationFlags::Document(const CLI::App& command,
-                                                         const std::string& base) const {
-  absl::StatusOr<YAML::Node> parsed = ParseBase(base);
-  if (!parsed.ok()) return parsed.status();
-  YAML::Node document = *parsed;
-
-  absl::StatusOr<std::vector<Occurrence>> occurrences = Occurrences(command);
-  if (!occurrences.ok()) return occurrences.status();
-
-  const size_t in_base = document["interfaces"] ? document["interfaces"].size() : 0;
-  for (const Occurrence& given : *occurrences) {
-    if (!StartsInterface(*given.flag)) continue;
-    YAML::Node interface(YAML::NodeType::Map);
-    Apply(given, interface);
-    document["interfaces"].push_back(interface);
+absl::Status ConfigurationFlags::Apply(const CLI::App& command,
+                                       Configuration* configuration) const {
+  auto given = Given(command);
+  std::vector<InterfaceSettings>& interfaces = configuration->interfaces;
+  const size_t in_file = interfaces.size();
+  for (const auto& [flag, value] : given) {
+    if (flag->name != kDevice) continue;
+    InterfaceSettings interface;
+    interface.device = value;
+    interfaces.push_back(std::move(interface));
   }
-  const size_t interfaces = document["interfaces"] ? document["interfaces"].size() : 0;
   // The interface that flags belong to now: the only one, or that of the latest --device.
-  size_t current = interfaces == 1 ? 1 : 0;
+  size_t current = interfaces.size() == 1 ? 1 : 0;
   size_t devices = 0;
-  for (const Occurrence& given : *occurrences) {
-    const Flag& flag = *given.flag;
-    if (StartsInterface(flag)) {
-      current = in_base + ++devices;
-    } else if (BelongsToInterface(flag)) {
-      if (current == 0) return NeedsDevice(flag, interfaces);
-      Apply(given, document["interfaces"][current - 1]);
-    } else if (*flag.section != '\0') {
-      Apply(given, document[flag.section]);
-    } else {
-      Apply(given, document);
+  for (const auto& [flag, value] : given) {
+    if (flag->name == kDevice) {
+      current = in_file + ++devices;
+      continue;
     }
+    if (flag->of_interface && current == 0) return NeedsDevice(*flag, interfaces.size());
+    Target target{configuration, flag->of_interface ? &interfaces[current - 1] : nullptr};
+    if (absl::Status status = ApplyOne(*flag, value, target); !status.ok()) return status;
   }
-  return absl::StrCat(YAML::Dump(document), "\n");
+  return absl::OkStatus();
 }
 
 }  // namespace sluice::apps

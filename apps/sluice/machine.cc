@@ -64,7 +64,7 @@ std::string LinkTarget(const fs::path& link) {
 
 bool BindsForUserSpace(const std::string& driver) {
   // The last two share their device with the kernel: DPDK takes it with that driver in place.
-  static const std::set<std::string> kDrivers = {"vfio-pci",       "igb_uio", "uio_pci_generic",
+  static const std::set<std::string> kDrivers = {"vfio-pci",       "igb_uio",   "uio_pci_generic",
                                                  "uio_hv_generic", "mlx4_core", "mlx5_core"};
   return kDrivers.contains(driver);
 }
@@ -111,7 +111,8 @@ std::vector<NetworkDevice> PciNetworkDevices() {
     device.address = address;
     std::string vendor = ReadWord(root / address / "vendor");
     std::string model = ReadWord(root / address / "device");
-    if (vendor.size() > 2 && model.size() > 2) device.model = vendor.substr(2) + ":" + model.substr(2);
+    if (vendor.size() > 2 && model.size() > 2)
+      device.model = vendor.substr(2) + ":" + model.substr(2);
     device.driver = LinkTarget(root / address / "driver");
     device.interfaces = NamesIn(root / address / "net");
     // A virtio device has its interface one level further down.
@@ -150,8 +151,11 @@ std::vector<std::string> DpdkNetworkDrivers() {
 bool HasDriverOf(std::string_view device_name) {
   // These virtual devices are not called as the file that holds their driver.
   static const std::pair<std::string_view, std::string_view> kOthers[] = {
-      {"net_virtio_user", "net_virtio"}, {"net_bonding", "net_bond"},   {"net_tun", "net_tap"},
-      {"net_vdev_netvsc", "net_vdev_netvsc"}, {"eth_", "net_"}};
+      {"net_virtio_user", "net_virtio"},
+      {"net_bonding", "net_bond"},
+      {"net_tun", "net_tap"},
+      {"net_vdev_netvsc", "net_vdev_netvsc"},
+      {"eth_", "net_"}};
   std::string name(device_name.substr(0, device_name.find_last_not_of("0123456789") + 1));
   for (const auto& [prefix, driver] : kOthers) {
     if (name.starts_with(prefix)) name = std::string(driver) + name.substr(prefix.size());

@@ -31,7 +31,9 @@ std::pair<std::vector<std::string>, std::vector<std::string>> SplitAtDashes(int 
 std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 int Fail(const std::string& message) {
-  std::cerr << "sluice: " << message << "\n";
+  constexpr std::string_view kPrefix = "sluice: ";  // errors of the configuration have it already
+  if (!message.starts_with(kPrefix)) std::cerr << kPrefix;
+  std::cerr << message << "\n";
   return kUsageError;
 }
 

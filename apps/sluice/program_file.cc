@@ -81,15 +81,16 @@ absl::Status CheckPrivileges(const std::string& path) {
   bool changes_user = (status.st_mode & S_ISUID) != 0 && status.st_uid != geteuid();
   bool changes_group = (status.st_mode & S_ISGID) != 0 && status.st_gid != getegid();
   if (changes_user || changes_group) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        path, " is set-", changes_user ? "user" : "group",
-        "-ID, so the loader ignores preloaded libraries; start it as that user"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is set-", changes_user ? "user" : "group",
+                     "-ID, so the loader ignores preloaded libraries; start it as that user"));
   }
   // Root gains nothing by a file's capabilities.
   if (geteuid() != 0 && getxattr(path.c_str(), "security.capability", nullptr, 0) > 0) {
     return absl::FailedPreconditionError(absl::StrCat(
-        path, " has file capabilities, so the loader ignores preloaded libraries; start it as root, "
-              "or use a copy without them"));
+        path,
+        " has file capabilities, so the loader ignores preloaded libraries; start it as root, "
+        "or use a copy without them"));
   }
   return absl::OkStatus();
 }
@@ -107,8 +108,9 @@ absl::Status CheckElf(const std::string& path, const File& file) {
   }
   if (!AsksForLoader(file, header)) {
     return absl::FailedPreconditionError(absl::StrCat(
-        path, " is statically linked, and only a dynamically linked program can be preloaded; "
-              "build it without -static, or link it with libsluice"));
+        path,
+        " is statically linked, and only a dynamically linked program can be preloaded; "
+        "build it without -static, or link it with libsluice"));
   }
   return absl::OkStatus();
 }

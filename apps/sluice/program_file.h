@@ -1,5 +1,5 @@
-// The program that `sluice run` is to start: found as the shell would find it, and looked at for what
-// would keep a preloaded library out of it.
+// The program that `sluice run` is to start: found as the shell would find it, and looked at for
+// what would keep a preloaded library out of it.
 //
 // Example:
 //   absl::StatusOr<std::string> path = FindProgram("redis-server");

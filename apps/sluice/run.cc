@@ -9,35 +9,31 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <iostream>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "flags.h"
 #include "machine.h"
+#include "preflight.h"
 #include "program_file.h"
+#include "runtime/configuration.h"
 #include "verb.h"
 
 namespace sluice::apps {
 namespace {
 
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) {
-    return absl::NotFoundError(absl::StrCat("cannot read the configuration ", path, ": ",
-                                            strerror(errno)));
-  }
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
 // Our library in front of those that the user preloads already.
 std::string PreloadValue(const std::string& library) {
   const char* others = getenv("LD_PRELOAD");
   return others != nullptr && *others != '\0' ? absl::StrCat(library, ":", others) : library;
+}
+
+// The document says all, so the program must not apply single settings over it once more.
+void PrepareEnvironment(const std::string& library, const std::string& document) {
+  for (const std::string& name : runtime::EnvironmentNames()) unsetenv(name.c_str());
+  setenv("LD_PRELOAD", PreloadValue(library).c_str(), 1);
+  setenv("SLUICE_CONFIG_INLINE", document.c_str(), 1);
 }
 
 // Only returns if the program could not be started.
@@ -58,21 +54,20 @@ class RunVerb : public Verb {
   CLI::App* Register(CLI::App& sluice) override {
     command_ = sluice.add_subcommand("run", "Run a program with its sockets in Sluice");
     command_->footer("The program stands behind --: sluice run [options] -- program [arguments]");
-    command_->add_option("--config,-c", config_, "Read this YAML file first")
-        ->type_name("FILE")
-        ->envname("SLUICE_CONFIG");
+    command_->add_option("--config,-c", config_, "Read this YAML file first")->type_name("FILE");
     command_->add_flag("--print-config", print_config_,
-                       "Print the configuration that the flags make, and do nothing");
-    command_->add_flag("--verbose,-v", verbose_, "Print it to standard error, and run");
+                       "Print all settings as YAML, and do nothing else");
+    command_->add_flag("--verbose,-v", verbose_, "Print all settings to standard error");
     flags_.Register(*command_);
     return command_;
   }
 
   absl::StatusOr<int> Execute() override {
-    absl::StatusOr<std::string> document = Document();
-    if (!document.ok()) return document.status();
+    absl::StatusOr<runtime::Configuration> configuration = Combine();
+    if (!configuration.ok()) return configuration.status();
+    const std::string document = configuration->ToYaml();
     if (print_config_) {
-      std::cout << *document;
+      std::cout << document;
       return 0;
     }
     if (program_.empty()) {
@@ -81,34 +76,31 @@ class RunVerb : public Verb {
     }
     absl::StatusOr<std::string> path = FindProgram(program_[0]);
     if (!path.ok()) return path.status();
-    if (absl::Status status = CheckPreloadable(*path); !status.ok()) return status;
+    for (const absl::Status& status :
+         {CheckPreloadable(*path), CheckInterfaces(*configuration), CheckMemory(*configuration)}) {
+      if (!status.ok()) return status;
+    }
     std::string library = PreloadLibrary();
     if (library.empty()) {
       return absl::NotFoundError(
-          "libsluice-preload.so is not beside this command; build it with ninja, or install with "
+          "libsluice-preload.so is not where it belongs; build it with ninja, or install with "
           "meson install");
     }
-    if (verbose_) std::cerr << *document;
-    setenv("LD_PRELOAD", PreloadValue(library).c_str(), 1);
-    setenv("SLUICE_CONFIG_INLINE", document->c_str(), 1);
-    unsetenv("SLUICE_CONFIG");
+    if (verbose_) std::cerr << document;
+    PrepareEnvironment(library, document);
     return Become(*path, program_);
   }
 
  private:
-  // What the file, the environment and the flags say together, found to be sound.
-  absl::StatusOr<std::string> Document() const {
-    std::string base;
-    if (!config_.empty()) {
-      absl::StatusOr<std::string> text = ReadFile(config_);
-      if (!text.ok()) return text.status();
-      base = *std::move(text);
-    }
-    absl::StatusOr<std::string> document = flags_.Document(*command_, base);
-    if (!document.ok() && !config_.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(config_, ": ", document.status().message()));
-    }
-    return document;
+  // What the file, the environment and the flags say together; later ones go over earlier ones.
+  absl::StatusOr<runtime::Configuration> Combine() const {
+    runtime::Configuration configuration;
+    if (!config_.empty()) setenv("SLUICE_CONFIG", config_.c_str(), 1);
+    absl::Status status = runtime::ApplyEnvironment(environ, &configuration);
+    if (status.ok()) status = flags_.Apply(*command_, &configuration);
+    if (status.ok()) status = runtime::FinishConfiguration(&configuration);
+    if (!status.ok()) return status;
+    return configuration;
   }
 
   std::vector<std::string> program_;

@@ -1,5 +1,5 @@
-// Asks running processes for their socket tables. Each process under Sluice listens on a UNIX socket
-// named after its pid; it answers the line "ss" with one JSON document and closes.
+// Asks running processes for their socket tables. Each process under Sluice listens on a UNIX
+// socket named after its pid; it answers the line "ss" with one JSON document and closes.
 //
 // Example:
 //   for (int pid : RunningPids("/run/sluice")) {

@@ -47,8 +47,8 @@ void Flatten(const json& value, const std::string& path, std::vector<std::string
     for (const auto& [key, below] : value.items()) {
       Flatten(below, path.empty() ? key : absl::StrCat(path, ".", key), words);
     }
-  } else if (value.is_array() &&
-             std::none_of(value.begin(), value.end(), [](const json& v) { return v.is_structured(); })) {
+  } else if (value.is_array() && std::none_of(value.begin(), value.end(),
+                                              [](const json& v) { return v.is_structured(); })) {
     std::vector<std::string> items;
     for (const json& item : value) {
       items.push_back(item.is_string() ? item.get<std::string>() : item.dump());
@@ -64,6 +64,14 @@ void Flatten(const json& value, const std::string& path, std::vector<std::string
   }
 }
 
+// A connected socket that is busy is receiving, sending or both.
+std::string StateOf(const json& socket) {
+  std::string status = Word(socket, "status");
+  json activity = socket.value("activity", json::array());
+  if (status != "connected" || activity.empty()) return status;
+  return absl::StrJoin(activity.get<std::vector<std::string>>(), "+");
+}
+
 // As ss does: of a listening socket the connections that wait and their limit, of others bytes.
 Row RowOf(const json& socket) {
   bool listening = IsListening(socket);
@@ -71,9 +79,9 @@ Row RowOf(const json& socket) {
                                 : Number(socket, "receive_queue", "bytes");
   uint64_t unsent = listening ? Number(socket, "connection_queue", "limit")
                               : Number(socket, "send_queue", "bytes");
-  return {Word(socket, "protocol"),          Word(socket, "status"),
-          std::to_string(received),          std::to_string(unsent),
-          EndpointText(socket, "local"),     EndpointText(socket, "remote")};
+  return {Word(socket, "protocol"),      StateOf(socket),
+          std::to_string(received),      std::to_string(unsent),
+          EndpointText(socket, "local"), EndpointText(socket, "remote")};
 }
 
 std::string Aligned(const std::vector<Row>& rows, const std::vector<std::string>& below) {

@@ -47,8 +47,8 @@ class SsVerb : public Verb {
       if (name_.empty() || IsCalled(*document)) documents.push_back(*std::move(document));
     }
     if (documents.empty() && !name_.empty()) {
-      return absl::NotFoundError(
-          absl::StrCat("no program called ", name_, " runs under Sluice; sluice ss lists those that do"));
+      return absl::NotFoundError(absl::StrCat("no program called ", name_,
+                                              " runs under Sluice; sluice ss lists those that do"));
     }
     if (json_) {
       std::cout << nlohmann::json(documents).dump(1) << "\n";

@@ -154,18 +154,23 @@ absl::Status ApplySetting(std::string_view path, std::string_view value, std::st
   return errors.empty() ? absl::OkStatus() : Error(place, errors.front().text);
 }
 
+std::vector<std::string> EnvironmentNames() {
+  std::vector<std::string> names = {"SLUICE_CONFIG", "SLUICE_CONFIG_INLINE"};
+  for (const std::string& path : AllPaths()) names.push_back(EnvironmentName(path));
+  return names;
+}
+
 absl::Status ApplyEnvironment(const char* const* environment, Configuration* configuration) {
   absl::Status status = ApplyWholeConfiguration(environment, configuration);
   if (!status.ok()) return status;
-  std::vector<std::string> names = {"SLUICE_CONFIG", "SLUICE_CONFIG_INLINE"};
   for (const std::string& path : AllPaths()) {
-    names.push_back(EnvironmentName(path));
-    const char* value = FindVariable(environment, names.back());
+    const std::string name = EnvironmentName(path);
+    const char* value = FindVariable(environment, name);
     if (value == nullptr) continue;
-    status = ApplySetting(path, value, names.back(), configuration);
+    status = ApplySetting(path, value, name, configuration);
     if (!status.ok()) return status;
   }
-  return RefuseMisspelt(environment, names);
+  return RefuseMisspelt(environment, EnvironmentNames());
 }
 
 }  // namespace sluice::runtime

@@ -156,6 +156,8 @@ absl::Status ApplySetting(std::string_view path, std::string_view value, std::st
 // SLUICE_<PATH> sets single values, SLUICE_LIMITS_SOCKETS=1000. A name that is nearly one of these
 // is an error, others that begin with SLUICE_ are left to others. `environment` as `environ`.
 absl::Status ApplyEnvironment(const char* const* environment, Configuration* configuration);
+// The names that ApplyEnvironment looks for.
+std::vector<std::string> EnvironmentNames();
 
 // Rules that span several settings: two interfaces of one name, a gateway that no interface
 // reaches ... Also fills in the names of interfaces. The functions above do not call it, since
