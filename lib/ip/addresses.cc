@@ -96,10 +96,13 @@ void RunAddress(Core& core, Instant now, Interface& interface, InterfaceAddress&
       if (--a.announcements_left > 0) a.deadline = now + kAnnounceWait;
     }
   }
-  if (a.state == AddressState::kPreferred && a.preferred_until <= now) {
-    a.state = AddressState::kDeprecated;
-    core.TablesChanged();
-  }
+}
+
+// RFC 4862 section 5.5.4.
+void Deprecate(Core& core, Instant now, InterfaceAddress& a) {
+  if (a.state != AddressState::kPreferred || a.preferred_until > now) return;
+  a.state = AddressState::kDeprecated;
+  core.TablesChanged();
 }
 
 Instant NextOf(const InterfaceAddress& a) {
@@ -218,8 +221,11 @@ void RunAddressTimers(Core& core, Instant now) {
         a.deadline = Instant::Never();
       } else if (interface->up) {
         RunAddress(core, now, *interface, a);
+      } else {
+        a.deadline = Instant::Never();  // until the link is up and StartAddresses sets it anew
       }
-      ScheduleAddress(core, NextOf(interface->addresses[i]));
+      Deprecate(core, now, a);
+      ScheduleAddress(core, NextOf(a));
       ++i;
     }
   }
