@@ -49,13 +49,13 @@ bool IsOwnedByAnother() {
   return pid > 0 && pid != ProcessId() && (kill(pid, 0) == 0 || errno == EPERM);
 }
 
-// libsluice.so lies beside this library when installed, one directory up in a build tree.
+// libsluice.so lies beside this library when installed, and in lib/sluice of a build tree.
 void* OpenLibrary() {
   Dl_info self;
   if (dladdr(reinterpret_cast<void*>(&OpenLibrary), &self) != 0) {
     const char* slash = strrchr(self.dli_fname, '/');
     int directory = slash == nullptr ? 0 : static_cast<int>(slash - self.dli_fname);
-    for (const char* place : {"", "/.."}) {
+    for (const char* place : {"", "/../sluice"}) {
       char path[4096];
       snprintf(path, sizeof path, "%.*s%s/%s", directory, self.dli_fname, place, "libsluice.so.0");
       if (access(path, R_OK) != 0) continue;

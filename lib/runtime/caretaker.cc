@@ -18,6 +18,9 @@ constexpr int kLooksBeforeDozing = 4;
 InlineHome::InlineHome(Engines& engines, Clock& clock, const InlineSettings& settings)
     : engines_(engines), clock_(clock), settings_(settings), nap_(settings.nap_min) {
   descriptors_.reserve(2 + engines_.wake_descriptors().size());
+}
+
+void InlineHome::Start() {
   if (!settings_.caretaker) return;
   // Signals are the program's: its own threads take them.
   sigset_t all, before;
@@ -27,7 +30,9 @@ InlineHome::InlineHome(Engines& engines, Clock& clock, const InlineSettings& set
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-InlineHome::~InlineHome() {
+InlineHome::~InlineHome() { StopCaretaker(); }
+
+void InlineHome::StopCaretaker() {
   if (!caretaker_.joinable()) return;
   stop_.store(true);
   caretaker_word_.store(1);
@@ -96,6 +101,7 @@ void InlineHome::LeadAsCaretaker() {
     if (notices != dispatched) {
       dispatched = notices;
       engines_.Dispatch();
+      parking_.WakeListeners();
     }
     if (wanted_.load() != 0) break;
     if (worked) {

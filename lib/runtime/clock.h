@@ -32,13 +32,13 @@ class SystemClock final : public Clock {
 // back is held at the latest time it told.
 class ProgramClock final : public Clock {
  public:
-  using Function = int64_t (*)(void* context);
+  using Function = uint64_t (*)(void* context);  // nanoseconds
 
   explicit ProgramClock(Function function = nullptr, void* context = nullptr)
       : function_(function), context_(context) {}
 
   Instant Now() override {
-    if (function_ != nullptr) Raise(function_(context_));
+    if (function_ != nullptr) Raise(static_cast<int64_t>(function_(context_)));
     return Instant::FromNanoseconds(now_ns_.load(std::memory_order_acquire));
   }
   // False: there is a function, or the time would go back.

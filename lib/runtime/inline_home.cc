@@ -10,10 +10,25 @@ using api::Waiter;
 using api::WaitOutcome;
 using api::WaitRequest;
 
+namespace {
+
+// A name for the calling thread that costs nothing to get.
+const void* ThisThread() {
+  static thread_local char name;
+  return &name;
+}
+
+// How long Seize waits for the engines' holder.
+constexpr Duration kSeizeWithin = Milliseconds(200);
+
+}  // namespace
+
 bool InlineHome::TryTake(Holder holder) {
   uint32_t nobody = kNobody;
-  if (token_.load(std::memory_order_relaxed) != kNobody) return false;
-  return token_.compare_exchange_strong(nobody, holder);
+  if (token_.load(std::memory_order_relaxed) != kNobody || seized_.load()) return false;
+  if (!token_.compare_exchange_strong(nobody, holder)) return false;
+  holder_.store(ThisThread(), std::memory_order_relaxed);
+  return true;
 }
 
 void InlineHome::Release() {
@@ -33,7 +48,9 @@ void InlineHome::Demand() {
 }
 
 bool InlineHome::PollOnce(Instant now) {
+  polling_.store(true, std::memory_order_relaxed);
   bool worked = engines_.Poll(now);
+  polling_.store(false, std::memory_order_relaxed);
   turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   return worked;
 }
@@ -45,7 +62,10 @@ bool InlineHome::TryPoll() {
   }
   Instant now = clock_.Now();
   bool worked = PollOnce(now);
-  if (worked) idle_since_ = now;
+  if (worked) {
+    idle_since_ = now;
+    parking_.WakeListeners();
+  }
   Release();
   return worked;
 }
@@ -60,6 +80,45 @@ void InlineHome::Turn() {
 void InlineHome::WakeEngine(uint8_t) { parking_.Wake(Parking::kLeaderBerth); }
 
 WaitOutcome InlineHome::Wait(Waiter& waiter, const WaitRequest& request) {
+  return WaitFor(waiter, request, false);
+}
+
+WaitOutcome InlineHome::WaitForNews(const WaitRequest& request) {
+  Waiter waiter;
+  return WaitFor(waiter, request, true);
+}
+
+Instant InlineHome::NextDeadline() {
+  while (!TryTake(kProgram)) {
+    if (seized_.load()) return Instant::Never();
+    Demand();
+    syscall(SYS_sched_yield);
+  }
+  Instant deadline = engines_.NextDeadline();
+  Release();
+  return deadline;
+}
+
+bool InlineHome::Seize() {
+  if (token_.load() != kNobody && holder_.load() == ThisThread()) {
+    // A signal handler on top of this very thread's wait: between two turns all is in order.
+    if (polling_.load()) return false;
+    seized_.store(true);
+    StopCaretaker();
+    return true;
+  }
+  seized_.store(true);
+  parking_.Wake(Parking::kLeaderBerth);
+  StopCaretaker();
+  for (Instant give_up = clock_.Now() + kSeizeWithin; clock_.Now() < give_up;) {
+    uint32_t nobody = kNobody;
+    if (token_.compare_exchange_strong(nobody, kProgram)) return true;
+    syscall(SYS_sched_yield);
+  }
+  return false;
+}
+
+WaitOutcome InlineHome::WaitFor(Waiter& waiter, const WaitRequest& request, bool any_news) {
   Instant spin_until;
   for (;;) {
     if (waiter.signaled.Acquire() == 1) return WaitOutcome::kLook;
@@ -77,14 +136,19 @@ WaitOutcome InlineHome::Wait(Waiter& waiter, const WaitRequest& request) {
       Pause();
       continue;
     }
-    if (auto outcome = WaitAsGuest(waiter, request)) return *outcome;
+    if (auto outcome = WaitAsGuest(waiter, request, any_news)) return *outcome;
   }
 }
 
 // Sleeps until signaled. Nothing: the token came free meanwhile.
-std::optional<WaitOutcome> InlineHome::WaitAsGuest(Waiter& waiter, const WaitRequest& request) {
+std::optional<WaitOutcome> InlineHome::WaitAsGuest(Waiter& waiter, const WaitRequest& request,
+                                                   bool any_news) {
   Parking::Stay stay(parking_, waiter, request);
   if (!stay.is_parked()) return WaitOutcome::kLook;
+  if (any_news) {
+    stay.SetListening();
+    if (engines_.notices() != request.notices_seen) return WaitOutcome::kLook;
+  }
   // After parking: pairs with Release of a caretaker that then looks for a guest to wake.
   if (token_.load(std::memory_order_seq_cst) == kNobody) return std::nullopt;
   return stay.Sleep(request, request.deadline);
@@ -95,8 +159,12 @@ WaitOutcome InlineHome::Lead(Waiter& waiter, const WaitRequest& request) {
   if (left_with_work_) idle_since_ = now;
   for (;;) {
     bool worked = PollOnce(now);
-    if (engines_.notices() != request.notices_seen || waiter.signaled.Acquire() != 0) {
+    if (engines_.notices() != request.notices_seen) {
       if (worked) idle_since_ = now;
+      parking_.WakeListeners();
+      return WaitOutcome::kLook;
+    }
+    if (waiter.signaled.Acquire() != 0 || seized_.load(std::memory_order_relaxed)) {
       return WaitOutcome::kLook;
     }
     if (now >= request.deadline) return WaitOutcome::kDeadline;
@@ -133,7 +201,7 @@ std::optional<WaitOutcome> InlineHome::Sleep(Waiter& waiter, const WaitRequest& 
   leader_sleeps_.store(true);
   // Pairs with Demand: either this sees the wish, or Demand sees that the caretaker sleeps.
   bool is_wanted = token_.load(std::memory_order_relaxed) == kCaretaker && wanted_.load() != 0;
-  if (is_wanted || !engines_.PrepareToSleep()) {
+  if (is_wanted || seized_.load() || !engines_.PrepareToSleep()) {
     leader_sleeps_.store(false);
     engines_.WakeUp();
     return std::nullopt;

@@ -43,10 +43,12 @@ struct InlineSettings {
 
 class InlineHome final : public api::Home {
  public:
-  // Both outlive the home. Starts the caretaker, all signals blocked in it.
+  // Both outlive the home.
   InlineHome(Engines& engines, Clock& clock, const InlineSettings& settings);
   // Ends the caretaker. No other thread may be in a call.
   ~InlineHome() override;
+  // Starts the caretaker, with all signals blocked in it. Once, before the first other call.
+  void Start();
 
   Instant Now() override { return clock_.Now(); }
   void Turn() override;
@@ -56,6 +58,13 @@ class InlineHome final : public api::Home {
 
   // Runs the engines once unless somebody else does now; true: there was work.
   bool TryPoll();
+  // As Wait, but for anything that is announced to anybody.
+  api::WaitOutcome WaitForNews(const api::WaitRequest& request);
+  Instant NextDeadline();
+  // Takes the engines from whoever runs them, for good: threads that wait go on waiting. False: they
+  // cannot be had, because this is a signal handler that interrupted them or because somebody does
+  // not give them up.
+  bool Seize();
 
  private:
   enum Holder : uint32_t { kNobody, kProgram, kCaretaker };
@@ -69,8 +78,11 @@ class InlineHome final : public api::Home {
   std::optional<api::WaitOutcome> Sleep(api::Waiter& waiter, const api::WaitRequest& request,
                                         Instant now);
   std::optional<api::WaitOutcome> LookAtDescriptor(const api::WaitRequest& request, Instant now);
-  std::optional<api::WaitOutcome> WaitAsGuest(api::Waiter& waiter, const api::WaitRequest& request);
+  api::WaitOutcome WaitFor(api::Waiter& waiter, const api::WaitRequest& request, bool any_news);
+  std::optional<api::WaitOutcome> WaitAsGuest(api::Waiter& waiter, const api::WaitRequest& request,
+                                              bool any_news);
 
+  void StopCaretaker();
   void RunCaretaker();
   void LeadAsCaretaker();
   void Doze();
@@ -83,6 +95,9 @@ class InlineHome final : public api::Home {
 
   alignas(64) std::atomic<uint32_t> token_{kNobody};
   std::atomic<uint32_t> wanted_{0};
+  std::atomic<bool> seized_{false};
+  std::atomic<bool> polling_{false};             // the holder is inside the engines
+  std::atomic<const void*> holder_{nullptr};     // its thread, as ThisThread() names it
 
   alignas(64) std::atomic<uint64_t> turns_{0};
   std::atomic<bool> leader_sleeps_{false};

@@ -23,6 +23,7 @@ bool ManualHome::RunEngines() {
 bool ManualHome::Poll() {
   bool worked = RunEngines();
   engines_.Dispatch();
+  parking_.WakeListeners();
   parking_.WakeExpired(clock_.Now());
   return worked;
 }
@@ -35,8 +36,22 @@ Instant ManualHome::NextDeadline() {
 }
 
 WaitOutcome ManualHome::Wait(Waiter& waiter, const WaitRequest& request) {
+  return WaitFor(waiter, request, false);
+}
+
+WaitOutcome ManualHome::WaitForNews(const WaitRequest& request) {
+  Waiter waiter;
+  return WaitFor(waiter, request, true);
+}
+
+void ManualHome::Seize() {
+  while (running_.test_and_set(std::memory_order_acquire)) syscall(SYS_sched_yield);
+}
+
+WaitOutcome ManualHome::WaitFor(Waiter& waiter, const WaitRequest& request, bool any_news) {
   Parking::Stay stay(parking_, waiter, request);
   if (!stay.is_parked()) return WaitOutcome::kLook;
+  if (any_news) stay.SetListening();
   stay.SetDeadline(request.deadline);
   // After parking. Pairs with Poll: either this sees what it announced and the time it read, or
   // Dispatch and WakeExpired see this thread.

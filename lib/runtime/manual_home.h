@@ -23,6 +23,10 @@ class ManualHome final : public api::Home {
   bool Poll();
   // The next timer of an engine or deadline of a waiting thread.
   Instant NextDeadline();
+  // As Wait, but for anything that is announced to anybody.
+  api::WaitOutcome WaitForNews(const api::WaitRequest& request);
+  // Takes the engines for good.
+  void Seize();
 
   Instant Now() override { return clock_.Now(); }
   void Turn() override { RunEngines(); }
@@ -33,6 +37,7 @@ class ManualHome final : public api::Home {
 
  private:
   bool RunEngines();
+  api::WaitOutcome WaitFor(api::Waiter& waiter, const api::WaitRequest& request, bool any_news);
 
   Engines& engines_;
   Clock& clock_;

@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "runtime/clock.h"
+#include "runtime/internal_descriptors.h"
 
 namespace sluice::runtime {
 
@@ -23,9 +24,10 @@ int MakeEventDescriptor() {
   int low = static_cast<int>(syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (low < 0) return -1;
   int high = static_cast<int>(syscall(SYS_fcntl, low, F_DUPFD_CLOEXEC, kLowestDescriptor));
-  if (high < 0) return low;  // the limit of descriptors is below that
-  syscall(SYS_close, low);
-  return high;
+  if (high >= 0) syscall(SYS_close, low);  // else the limit of descriptors is below that
+  int made = high >= 0 ? high : low;
+  MarkInternal(made, true);
+  return made;
 }
 
 // Whether a futex is not enough: only ppoll takes descriptors and masks.
@@ -43,7 +45,9 @@ Parking::Parking(uint32_t berths) : count_(berths), berths_(new Berth[berths]) {
 Parking::~Parking() {
   for (uint32_t i = 0; i < count_; ++i) {
     int descriptor = berths_[i].descriptor.load();
-    if (descriptor >= 0) syscall(SYS_close, descriptor);
+    if (descriptor < 0) continue;
+    MarkInternal(descriptor, false);
+    syscall(SYS_close, descriptor);
   }
 }
 
@@ -120,10 +124,10 @@ void Parking::WakeExpired(Instant now) {
   });
 }
 
-void Parking::WakeAll() {
-  Wake(kLeaderBerth);
+void Parking::WakeListeners() {
+  if (listeners_.load(std::memory_order_seq_cst) == 0) return;
   ForEachGuest([&](uint32_t berth) {
-    Wake(berth);
+    if (berths_[berth].listens.load()) Wake(berth);
     return true;
   });
 }
@@ -166,6 +170,7 @@ Parking::Stay::~Stay() {
   }
   if (berth_ == kNoBerth) return;
   Berth& berth = parking_.berths_[berth_];
+  if (berth.listens.exchange(false)) parking_.listeners_.fetch_sub(1);
   berth.word.store(1);  // nobody sleeps here: late wakes need not ring
   if (berth_ == kLeaderBerth) return;
   parking_.Return(berth_);
@@ -193,6 +198,11 @@ WaitOutcome Parking::Stay::Sleep(const WaitRequest& request, Instant deadline) {
   return result == SleepResult::kTimedOut && SystemClock().Now() >= deadline
              ? WaitOutcome::kDeadline
              : WaitOutcome::kLook;
+}
+
+void Parking::Stay::SetListening() {
+  parking_.berths_[berth_].listens.store(true);
+  parking_.listeners_.fetch_add(1);
 }
 
 SleepResult Parking::Stay::Sleep(std::span<pollfd> descriptors, Duration timeout,

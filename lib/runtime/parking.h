@@ -57,7 +57,8 @@ class Parking {
   bool WakeOne();
   // Wakes those whose deadline has come, and who gave one on a clock that the kernel does not know.
   void WakeExpired(Instant now);
-  void WakeAll();
+  // Wakes those who wait for news of any kind (Stay::SetListening).
+  void WakeListeners();
   // The earliest deadline that WakeExpired would act on.
   Instant EarliestDeadline() const;
 
@@ -78,6 +79,8 @@ class Parking {
     bool is_parked() const { return parked_; }
     // The time at which WakeExpired ends this stay.
     void SetDeadline(Instant deadline);
+    // WakeListeners ends this stay.
+    void SetListening();
 
     // A guest's sleep: until woken, until the request's kernel descriptor is ready, a signal comes or
     // the deadline has passed, which here is one on CLOCK_MONOTONIC (Never: it is on another clock).
@@ -101,6 +104,7 @@ class Parking {
     std::atomic<bool> rings{false};       // asleep on the descriptor, not on the word
     std::atomic<int> descriptor{-1};      // an eventfd, made when first needed, never closed
     std::atomic<int64_t> deadline_ns{0};
+    std::atomic<bool> listens{false};
   };
   // In a waiter's word: 0 awake, 1 signaled, from here on a berth.
   static constexpr uint32_t kNoted = 16;
@@ -115,6 +119,7 @@ class Parking {
   std::array<std::atomic<uint64_t>, kBerthsMax / 64> taken_{};
   const uint32_t count_;
   std::atomic<uint32_t> guests_{0};
+  std::atomic<uint32_t> listeners_{0};
   std::unique_ptr<Berth[]> berths_;
 };
 

@@ -5,6 +5,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <string>
 
 namespace sluice::runtime {
 
@@ -15,30 +16,39 @@ using api::Waiter;
 ThreadsHome::ThreadsHome(std::span<Engines* const> engines, Clock& clock,
                          const ThreadsSettings& settings, std::span<const int> cores)
     : clock_(clock), settings_(settings) {
+  for (size_t i = 0; i < engines.size(); ++i) {
+    workers_.push_back(std::make_unique<Worker>());
+    workers_.back()->engines = engines[i];
+    if (i < cores.size()) workers_.back()->core = cores[i];
+  }
+}
+
+void ThreadsHome::Start() {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  for (size_t i = 0; i < engines.size(); ++i) {
-    workers_.push_back(std::make_unique<Worker>());
-    Worker& worker = *workers_.back();
-    worker.engines = engines[i];
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    Worker& worker = *workers_[i];
     worker.thread = std::thread([this, &worker] { Run(worker); });
     pthread_setname_np(worker.thread.native_handle(), ("sluice-" + std::to_string(i)).c_str());
-    if (i < cores.size() && cores[i] >= 0) {
-      cpu_set_t set;
-      CPU_ZERO(&set);
-      CPU_SET(cores[i], &set);
-      // A core that is not there leaves the thread where it may run: slower, not wrong.
-      pthread_setaffinity_np(worker.thread.native_handle(), sizeof set, &set);
-    }
+    if (worker.core < 0) continue;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(worker.core, &set);
+    // A core that is not there leaves the thread where it may run: slower, not wrong.
+    pthread_setaffinity_np(worker.thread.native_handle(), sizeof set, &set);
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-ThreadsHome::~ThreadsHome() {
+ThreadsHome::~ThreadsHome() { Stop(); }
+
+void ThreadsHome::Stop() {
   stop_.store(true);
   for (auto& worker : workers_) worker->bed.Wake(Parking::kLeaderBerth);
-  for (auto& worker : workers_) worker->thread.join();
+  for (auto& worker : workers_) {
+    if (worker->thread.joinable()) worker->thread.join();
+  }
 }
 
 void ThreadsHome::Turn() { syscall(SYS_sched_yield); }
@@ -60,7 +70,10 @@ void ThreadsHome::Run(Worker& worker) {
       told = notices;
       // Pairs with Wait: its thread counts itself and then looks at the notices.
       std::atomic_thread_fence(std::memory_order_seq_cst);
-      if (sleepers_.load(std::memory_order_relaxed) != 0) worker.engines->Dispatch();
+      if (sleepers_.load(std::memory_order_relaxed) != 0) {
+        worker.engines->Dispatch();
+        parking_.WakeListeners();
+      }
     }
     if (worked) {
       idle_since = now;
@@ -99,6 +112,15 @@ bool ThreadsHome::IsNews(const WaitRequest& request) const {
 }
 
 WaitOutcome ThreadsHome::Wait(Waiter& waiter, const WaitRequest& request) {
+  return WaitFor(waiter, request, false);
+}
+
+WaitOutcome ThreadsHome::WaitForNews(const WaitRequest& request) {
+  Waiter waiter;
+  return WaitFor(waiter, request, true);
+}
+
+WaitOutcome ThreadsHome::WaitFor(Waiter& waiter, const WaitRequest& request, bool any_news) {
   Instant now = clock_.Now();
   for (Instant until = now + settings_.guest_spin; now < until; now = clock_.Now()) {
     if (waiter.signaled.Acquire() != 0 || IsNews(request)) return WaitOutcome::kLook;
@@ -107,6 +129,7 @@ WaitOutcome ThreadsHome::Wait(Waiter& waiter, const WaitRequest& request) {
   }
   Parking::Stay stay(parking_, waiter, request);
   if (!stay.is_parked()) return WaitOutcome::kLook;
+  if (any_news) stay.SetListening();
   struct Count {
     explicit Count(std::atomic<uint32_t>& sleepers) : sleepers(sleepers) { sleepers.fetch_add(1); }
     ~Count() { sleepers.fetch_sub(1); }

@@ -30,11 +30,17 @@ struct ThreadsSettings {
 class ThreadsHome final : public api::Home {
  public:
   // One Engines a worker; its index is the lane's. All outlive the home. `cores`: where each runs;
-  // negative or missing: anywhere. Starts the threads, all signals blocked in them.
+  // negative or missing: anywhere.
   ThreadsHome(std::span<Engines* const> engines, Clock& clock, const ThreadsSettings& settings,
               std::span<const int> cores);
   // Ends the threads. No other thread may be in a call.
   ~ThreadsHome() override;
+  // Starts the threads, with all signals blocked in them. Once, before the first other call.
+  void Start();
+  // Ends the threads: nobody runs the engines any more.
+  void Stop();
+  // As Wait, but for anything that is announced to anybody.
+  api::WaitOutcome WaitForNews(const api::WaitRequest& request);
 
   Instant Now() override { return clock_.Now(); }
   void Turn() override;
@@ -45,11 +51,13 @@ class ThreadsHome final : public api::Home {
  private:
   struct Worker {
     Engines* engines = nullptr;
+    int core = -1;
     Parking bed{1};  // where it sleeps: the leader's berth
     std::thread thread;
   };
 
   void Run(Worker& worker);
+  api::WaitOutcome WaitFor(api::Waiter& waiter, const api::WaitRequest& request, bool any_news);
   void SleepWorker(Worker& worker, Instant now, Duration* nap, std::vector<pollfd>* descriptors);
   bool IsNews(const api::WaitRequest& request) const;
 

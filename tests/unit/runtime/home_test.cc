@@ -62,6 +62,7 @@ TEST_CASE("inline home: frames reach every waiting thread", "[home]") {
       SystemClock clock;
       InlineHome home(engines, clock, spins ? InlineSettings{} : Eager());
       engines.set_home(&home);
+      home.Start();
       RunConsumers(engines, clock, 4, 300, [&](size_t i) { engines.Arrive(i); });
     }
   }
@@ -72,6 +73,7 @@ TEST_CASE("inline home: commands of other threads wake the sleeping leader", "[h
   SystemClock clock;
   InlineHome home(engines, clock, Eager());
   engines.set_home(&home);
+  home.Start();
   RunConsumers(engines, clock, 3, 500, [&](size_t i) { engines.Command(i); });
 }
 
@@ -80,6 +82,7 @@ TEST_CASE("inline home: one thread alone", "[home]") {
   SystemClock clock;
   InlineHome home(engines, clock, Eager());
   engines.set_home(&home);
+  home.Start();
   RunConsumers(engines, clock, 1, 2000, [&](size_t i) { engines.Arrive(i); });
 }
 
@@ -88,6 +91,7 @@ TEST_CASE("inline home: the caretaker runs the engines of a busy program", "[hom
   SystemClock clock;
   InlineHome home(engines, clock, {});
   engines.set_home(&home);
+  home.Start();
   // No thread of the program ever waits: only the caretaker can take the frame.
   engines.Arrive(0);
   Instant lost = clock.Now() + kLostAfter;
@@ -104,6 +108,7 @@ TEST_CASE("inline home: a deadline ends a wait", "[home]") {
   SystemClock clock;
   InlineHome home(engines, clock, Eager());
   engines.set_home(&home);
+  home.Start();
   Instant deadline = clock.Now() + Milliseconds(2);
   CHECK_FALSE(engines.Receive(0, deadline));
   CHECK(clock.Now() >= deadline);
@@ -117,6 +122,7 @@ TEST_CASE("inline home: a timer of the engine is run while the leader sleeps", "
   settings.caretaker = false;
   InlineHome home(engines, clock, settings);
   engines.set_home(&home);
+  home.Start();
   Instant timer = engines.next_deadline;
   CHECK_FALSE(engines.Receive(0, timer + Milliseconds(2)));
   CHECK(engines.last_poll >= timer);
@@ -127,6 +133,7 @@ TEST_CASE("inline home: a kernel descriptor ends a wait, leading or not", "[home
   SystemClock clock;
   InlineHome home(engines, clock, Eager());
   engines.set_home(&home);
+  home.Start();
   int pipes[2][2];
   std::vector<std::thread> threads;
   for (size_t i = 0; i < 2; ++i) {
@@ -157,6 +164,7 @@ TEST_CASE("inline home: a signal interrupts a sleeping wait, with SA_RESTART too
   SystemClock clock;
   InlineHome home(engines, clock, Eager());
   engines.set_home(&home);
+  home.Start();
   for (int threads = 1; threads <= 2; ++threads) {  // the leader, and a guest beside it
     std::vector<std::thread> waiting;
     std::vector<api::WaitOutcome> outcomes(threads);
@@ -190,20 +198,9 @@ TEST_CASE("threads home: frames and commands reach every waiting thread", "[home
     ThreadsSettings settings;
     if (!spins) settings = {.spin = Duration(), .guest_spin = Duration()};
     Engines* all[] = {&engines};
-    // The home must be known to the engines before their thread runs.
-    struct Late final : api::Home {
-      std::atomic<api::Home*> home{nullptr};
-      Instant Now() override { return home.load()->Now(); }
-      void Turn() override { home.load()->Turn(); }
-      api::WaitOutcome Wait(api::Waiter& w, const api::WaitRequest& r) override {
-        return home.load()->Wait(w, r);
-      }
-      void Signal(api::Waiter& w) override { home.load()->Signal(w); }
-      void WakeEngine(uint8_t lane) override { home.load()->WakeEngine(lane); }
-    } late;
-    engines.set_home(&late);
     ThreadsHome home(all, clock, settings, {});
-    late.home.store(&home);
+    engines.set_home(&home);
+    home.Start();
     RunConsumers(engines, clock, 4, 300, [&](size_t i) { engines.Arrive(i); });
     RunConsumers(engines, clock, 4, 300, [&](size_t i) { engines.Command(i); });
   }
@@ -260,7 +257,7 @@ TEST_CASE("program clock: never goes back", "[home]") {
   CHECK(clock.AdvanceTo(Instant() + Seconds(2)));
   CHECK_FALSE(clock.AdvanceTo(Instant() + Seconds(1)));
   CHECK(clock.Now() == Instant() + Seconds(2));
-  static int64_t told = 5;
+  static uint64_t told = 5;
   ProgramClock function([](void*) { return told; });
   CHECK(function.Now().nanoseconds() == 5);
   told = 3;

@@ -1,0 +1,127 @@
+#include "runtime/port_set.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "callback/port.h"
+#include "dpdk/eal.h"
+#include "dpdk/port.h"
+
+namespace sluice::runtime {
+namespace {
+
+bool IsCallback(const InterfaceSettings& interface) { return interface.device == kCallbackDevice; }
+
+bool IsPciAddress(const std::string& device) {
+  // "0000:03:00.0" or "03:00.0"; virtual devices begin with a driver's name.
+  return device.find(':') != std::string::npos && device.find(',') == std::string::npos &&
+         device.find_first_not_of("0123456789abcdefABCDEF:.") == std::string::npos;
+}
+
+dpdk::EalConfig MakeEalConfig(const Configuration& configuration) {
+  // An mbuf takes 128 bytes, its room 2,048 and its headroom 128; pools add rings and padding.
+  constexpr uint64_t kBytesPerMbuf = 2560;
+  constexpr uint64_t kOtherMib = 64;
+  dpdk::EalConfig eal;
+  uint64_t mbufs = 0;
+  for (const InterfaceSettings& interface : configuration.interfaces) {
+    if (IsCallback(interface)) continue;
+    mbufs += uint64_t{configuration.limits.mbufs} * interface.queues;
+    if (IsPciAddress(interface.device)) eal.pci_devices.push_back(interface.device);
+  }
+  eal.memory_mib = configuration.memory_mib != 0
+                       ? configuration.memory_mib
+                       : static_cast<uint32_t>((mbufs * kBytesPerMbuf >> 20) + kOtherMib);
+  switch (configuration.hugepages) {
+    case HugepageUse::kAuto: eal.hugepages = dpdk::Hugepages::kAuto; break;
+    case HugepageUse::kNever: eal.hugepages = dpdk::Hugepages::kNever; break;
+    case HugepageUse::kRequire: eal.hugepages = dpdk::Hugepages::kRequire; break;
+  }
+  eal.extra_arguments = configuration.eal_arguments;
+  eal.verbose = configuration.log_level >= LogLevel::kInfo;
+  return eal;
+}
+
+dpdk::PortConfig MakePortConfig(const InterfaceSettings& interface, const LimitSettings& limits) {
+  dpdk::PortConfig port;
+  port.device = interface.device;
+  port.queues = interface.queues;
+  port.mtu = interface.mtu;
+  port.mac = interface.mac;
+  port.packets_per_queue = limits.mbufs;
+  port.trusted_link = interface.trusted_link;
+  return port;
+}
+
+}  // namespace
+
+PortSet::PortSet() = default;
+PortSet::~PortSet() = default;
+PortSet::PortSet(PortSet&&) noexcept = default;
+PortSet& PortSet::operator=(PortSet&&) noexcept = default;
+
+absl::Status PortSet::Open(const Configuration& configuration,
+                           const std::vector<CallbackPortSettings>& callback_ports,
+                           PortSet* ports) {
+  PortSet opened;
+  opened.under_.resize(configuration.interfaces.size());
+  absl::Status status = opened.OpenCallbackPorts(configuration, callback_ports);
+  if (status.ok()) status = opened.OpenDevices(configuration);
+  if (status.ok()) *ports = std::move(opened);
+  return status;
+}
+
+absl::Status PortSet::OpenCallbackPorts(const Configuration& configuration,
+                                        const std::vector<CallbackPortSettings>& settings) {
+  const auto& interfaces = configuration.interfaces;
+  for (const CallbackPortSettings& port : settings) {
+    auto interface =
+        std::find_if(interfaces.begin(), interfaces.end(),
+                     [&](const InterfaceSettings& i) { return i.name == port.interface; });
+    if (interface == interfaces.end() || !IsCallback(*interface)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("no interface '", port.interface,
+                       "' with 'device: callback' is in the configuration, but a port for it"));
+    }
+    absl::StatusOr<std::unique_ptr<callback::CallbackPort>> created =
+        callback::CallbackPort::Create(port.config);
+    if (!created.ok()) return created.status();
+    callback_.push_back(created->get());
+    under_[interface - interfaces.begin()] = created->get();
+    ports_.push_back(*std::move(created));
+  }
+  for (size_t i = 0; i < interfaces.size(); ++i) {
+    if (IsCallback(interfaces[i]) && under_[i] == nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("interface '", interfaces[i].name,
+                       "' has 'device: callback', but the program supplies no port for it"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PortSet::OpenDevices(const Configuration& configuration) {
+  const auto& interfaces = configuration.interfaces;
+  for (size_t i = 0; i < interfaces.size(); ++i) {
+    if (under_[i] != nullptr) continue;
+    auto same = std::find_if(interfaces.begin(), interfaces.begin() + i,
+                             [&](const InterfaceSettings& other) {
+                               return other.device == interfaces[i].device;
+                             });
+    if (same != interfaces.begin() + i) {  // another VLAN of the same device
+      under_[i] = under_[same - interfaces.begin()];
+      continue;
+    }
+    absl::Status started = dpdk::Eal::Start(MakeEalConfig(configuration));
+    if (!started.ok()) return started;
+    absl::StatusOr<std::unique_ptr<dpdk::DpdkPort>> opened =
+        dpdk::DpdkPort::Open(MakePortConfig(interfaces[i], configuration.limits));
+    if (!opened.ok()) return opened.status();
+    under_[i] = opened->get();
+    ports_.push_back(*std::move(opened));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sluice::runtime
