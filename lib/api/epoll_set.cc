@@ -42,6 +42,8 @@ EpollSet* EpollSet::Find(Handle handle) {
   return set;
 }
 
+EpollSet& EpollSet::At(Handle handle) { return *sets[handle.index & ~kEpollBit].load(); }
+
 Handle EpollSet::Open() {
   LockHolder holder(pool_lock);
   uint32_t index;
@@ -164,7 +166,7 @@ EpollItem* EpollSet::NewItem(int fd, Handle target) {
 
 void EpollSet::DropItem(EpollItem& item) {
   if (NamesEpoll(item.target)) {
-    EpollSet& child = *sets[item.target.index & ~kEpollBit].load();
+    EpollSet& child = At(item.target);
     LockHolder nesting(nesting_lock_);
     nested_.erase(std::remove(nested_.begin(), nested_.end(), &item), nested_.end());
     nested_count_.store(static_cast<uint32_t>(nested_.size()));
@@ -189,8 +191,8 @@ void EpollSet::FreeItem(EpollItem& item) {
 }
 
 bool EpollSet::HeldSluiceItems(Handle handle) {
-  const EpollSet* set = sets[handle.index & ~kEpollBit].load();
-  return std::any_of(set->items_.begin(), set->items_.end(),
+  const EpollSet& set = At(handle);
+  return std::any_of(set.items_.begin(), set.items_.end(),
                      [](const EpollItem* item) { return item != nullptr; });
 }
 
@@ -206,8 +208,7 @@ void EpollSet::ForgetAll() {
 bool EpollSet::Contains(const EpollSet* other, int depth) const {
   if (this == other || depth >= kMaxNesting) return true;
   for (const EpollItem* item : nested_) {
-    const EpollSet* child = sets[item->target.index & ~kEpollBit].load();
-    if (child->Contains(other, depth + 1)) return true;
+    if (At(item->target).Contains(other, depth + 1)) return true;
   }
   return false;
 }
@@ -218,7 +219,7 @@ void EpollSet::StartWatching(EpollItem& item) {
   item.mask = EngineMask(item.events) | table::kEventErr | table::kEventHup;
   item.exclusive = (item.events & EPOLLEXCLUSIVE) != 0;
   if (NamesEpoll(item.target)) {
-    EpollSet& child = *sets[item.target.index & ~kEpollBit].load();
+    EpollSet& child = At(item.target);
     LockHolder holder(child.watchers_.lock);
     child.watchers_.Link(item);
   } else {
@@ -242,7 +243,7 @@ int EpollSet::Add(Handle self, int number, int fd, Handle target, const epoll_ev
   item->events = event.events;
   item->data = event.data;
   if (nested) {
-    EpollSet& child = *sets[target.index & ~kEpollBit].load();
+    EpollSet& child = At(target);
     LockHolder nesting(nesting_lock_);
     if (child.Contains(this, 0)) {
       FreeItem(*item);
@@ -278,7 +279,7 @@ int EpollSet::Modify(Handle self, int number, int fd, Handle target, const epoll
   }
   const uint32_t mask = EngineMask(event.events) | table::kEventErr | table::kEventHup;
   if (NamesEpoll(target)) {
-    EpollSet& child = *sets[target.index & ~kEpollBit].load();
+    EpollSet& child = At(target);
     LockHolder holder(child.watchers_.lock);
     item->mask = mask;
     epoll_event tie{EPOLLIN | (event.events & (EPOLLET | EPOLLONESHOT)), {.u64 = TagOf(*item)}};

@@ -50,6 +50,8 @@ class EpollSet {
   // The set a handle names (nullptr and EBADF for a stale one). It may be closed at any time: the
   // methods then answer EBADF.
   static EpollSet* Find(table::Handle handle);
+  // The memory of a set that a handle named once: it may have been closed since.
+  static EpollSet& At(table::Handle handle);
   // A new, empty set with one descriptor; is_none(): too many sets.
   static table::Handle Open();
   static bool AddReference(table::Handle handle);
