@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 
 from harness import Process, subprocess, test
@@ -166,3 +167,18 @@ def ss_of_nobody(bed):
     empty = bed.fresh_directory("nobody")
     done = sluice(bed, "ss", "--json", "--run-directory", empty)
     assert done.returncode == 0 and json.loads(done.stdout) == []
+
+
+@test(sluice_only=True)
+def manual_lists_every_setting(bed):
+    """sluice.yaml(5) names exactly the keys that there are."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(here, "../../apps/sluice/man/sluice.yaml.5"), encoding="utf-8") as page:
+        documented = set(re.findall(r"^\.It Cm (\w+) :", page.read(), re.MULTILINE))
+    printed = sluice(bed, "run", "--print-config", "--device", "net_null0", "--mac",
+                     "02:00:00:00:00:01", "--address", "10.0.0.1/24", "--gateway", "10.0.0.2",
+                     "--route", "10.7.0.0/16,10.0.0.9", "--kernel-prefix", "10.8.0.0/16", "--eal",
+                     "x", "--name", "x", "--capture", "x").stdout
+    keys = set(re.findall(r"^[ -]*(\w+):", printed, re.MULTILINE))
+    sections = {"interfaces", "engine", "limits", "tcp"}  # headings; `routes` is also a limit
+    assert keys - sections == documented, keys ^ documented
