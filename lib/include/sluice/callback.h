@@ -48,15 +48,15 @@ enum {
 };
 
 struct sluice_callback_config {
-  size_t struct_size;           /* sizeof(struct sluice_callback_config) */
-  uint32_t link_type;           /* enum sluice_link_type; default SLUICE_LINK_IP */
-  uint32_t mtu;                 /* bytes of an IP packet, 576 to 65,000; default 1,500 */
-  uint8_t mac[6];               /* Ethernet only; default 02:73:6c:75:69:63 */
-  uint16_t reserved;            /* 0 */
-  uint32_t flags;               /* default none */
-  uint32_t buffers;             /* packet buffers, 64 to 1,048,576; default 4,096 */
-  uint32_t input_frames_max;    /* frames handed in and not yet processed; default 1,024 */
-  uint32_t output_frames_max;   /* frames waiting to be taken if output is NULL; default 1,024 */
+  size_t struct_size;            /* sizeof(struct sluice_callback_config) */
+  uint32_t link_type;            /* enum sluice_link_type; default SLUICE_LINK_IP */
+  uint32_t mtu;                  /* bytes of an IP packet, 576 to 65,000; default 1,500 */
+  uint8_t mac[6];                /* Ethernet only; default 02:73:6c:75:69:63 */
+  uint16_t reserved;             /* 0 */
+  uint32_t flags;                /* default none */
+  uint32_t buffers;              /* packet buffers, 64 to 1,048,576; default 4,096 */
+  uint32_t input_frames_max;     /* frames handed in and not yet processed; default 1,024 */
+  uint32_t output_frames_max;    /* frames waiting to be taken if output is NULL; default 1,024 */
   sluice_output_function output; /* default NULL: frames wait until the program takes them */
   sluice_clock_function clock;   /* default NULL: the system's monotonic clock */
   void* user;                    /* handed to both functions */
