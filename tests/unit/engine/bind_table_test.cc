@@ -141,14 +141,11 @@ TEST_CASE("SO_REUSEPORT spreads flows over all listeners evenly and steadily", "
   Table table(BindRules::kTcp);
   std::map<uint32_t, int> counts;
   for (uint32_t owner = 0; owner < 4; ++owner) {
-    const uint32_t binding = table.Must({.address = IpAddress::AnyV4(),
-                                         .port = 80,
-                                         .flags = kBindReusePort,
-                                         .owner = owner});
+    const uint32_t binding = table.Must(
+        {.address = IpAddress::AnyV4(), .port = 80, .flags = kBindReusePort, .owner = owner});
     REQUIRE(table.SetListening(binding, true));
   }
-  REQUIRE(table.Try({.address = kA, .port = 80, .flags = kBindReuseAddress}) ==
-          BindResult::kInUse);
+  REQUIRE(table.Try({.address = kA, .port = 80, .flags = kBindReuseAddress}) == BindResult::kInUse);
   for (uint64_t i = 0; i < 4000; ++i) {
     const BindQuery query{.local = kA, .port = 80, .interface = 2, .spread = SipHashOf(kKey, i)};
     const uint32_t owner = table.Find(query);
@@ -191,8 +188,7 @@ TEST_CASE("ephemeral ports are all used before the range is exhausted", "[bind_t
   table.Must({.address = kB, .port = 0});  // another address has its own
 }
 
-TEST_CASE("a connect may share the ports of other connections but not of binds",
-          "[bind_table]") {
+TEST_CASE("a connect may share the ports of other connections but not of binds", "[bind_table]") {
   Table table(BindRules::kTcp);
   table.SetPortRange(40000, 40003);
   table.Must({.address = IpAddress::AnyV4(), .port = 40001, .flags = kBindReuseAddress});
