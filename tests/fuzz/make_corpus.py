@@ -21,6 +21,45 @@ def ipv6(next_header, payload):
     return "60000000%04x%s40%s%s%s" % (len(payload) // 2, next_header, A6, B6, payload)
 
 
+def arrive(frame, operation="00"):
+    """One step of the internet fuzzer's script: a frame arrives, and its checksums are repaired."""
+    return "%s%04x%s" % (operation, len(frame) // 2, frame)
+
+
+def ether4(protocol, payload, tail="4000"):
+    total = 20 + len(payload) // 2
+    return MACS + "0800" + "4500%04x0001%s40%s0000" % (total, tail, protocol) + A4 + B4 + payload
+
+
+def ether6(next_header, payload):
+    return MACS + "86dd" + ipv6(next_header, payload).replace("3a40", "3aff", 1)
+
+
+ARP = MACS + "0806" + "0001080006040001" + "02000000000a" + A4 + "0" * 12 + B4
+SOLICIT = "8700000000000000" + B6 + "010102000000000a"
+ADVERTISE = ("86000000 40c00708 00007530 000003e8 030440c0 00015180 00003840 00000000"
+             "20010db8000000000000000000000000").replace(" ", "")
+INTERNET = {
+    "arp": "00" + arrive(ARP),
+    "echo": "00" + arrive(ether4("01", "0800000012340007" + "61626364")),
+    "echo6": "00" + arrive(ether6("3a", "8000000012340007" + "61626364")),
+    "udp_refused": "00" + arrive(ether4("11", "0035d431000c000061626364")) + "0314",
+    "fragments": "00" + arrive(ether4("11", "0035d43100180000" + "61" * 8, "2000"), "10") + "04"
+                 + arrive(ether4("11", "62" * 8, "0002")),
+    "fragments6": "00" + arrive(ether6("2c", "1100000100000001" + "0035d43100100000"))
+                  + arrive(ether6("2c", "1100000800000001" + "62" * 8)) + "031d",
+    "solicit": "03" + "0316" + arrive(ether6("3a", SOLICIT)),
+    "advertise": "03" + "0316" + arrive(ether6("3a", ADVERTISE)) + "031c",
+    "too_big": "00" + arrive(ether4("01", "0304000000000578" + IPV4 + "0035d431000c0000")),
+    "options": "00" + arrive(ether6("00", "3a00050200000100" + "8000000012340007")),
+    "send": "00" + "0400000100" + "0000" + "0401000fa0" + "0001" + "0407000fa0" + "0000" + "031c",
+    "unresolved": "00" + "04080001000000" + "04090001000000" + "031c" + "031d",
+    "groups": "00" + "060005" + "0000" + "06000b" + "0000" + "031a"
+              + arrive(ether4("02", "1164000000000000")) + "031a" + "060305" + "0000",
+    "settings": "00" + "0707010a" + "07080203" + "07030109" + "0700" + "00" + "07400000" + "031a",
+}
+
+
 CORPUS = {
     "link": {
         "ipv4": MACS + "0800" + IPV4,
@@ -67,6 +106,7 @@ CORPUS = {
         "unreachable6": "0104000000000000" + ipv6("2c", "1100000101020304" + "0035d43100080000"),
         "parameter": "0c00000015000000" + IPV4 + "0035d431000c0000",
     },
+    "internet": INTERNET,
     "ndp": {
         "router_solicitation": "8500000000000000" + "010102000000000a",
         "router_advertisement": "86000000 40c00708 00007530 000003e8" + "010102000000000c"

@@ -74,11 +74,21 @@ def network_layer(link, frame):
     return frame[4:] if link == LINK_LOOP else frame
 
 
+def arrival(packet):
+    """A script of the internet fuzzer: the packet arrives, addressed to the host that is fuzzed."""
+    if packet[0] >> 4 == 4:
+        kind, packet = b"\x08\x00", packet[:16] + bytes.fromhex("c0000202") + packet[20:]
+    else:
+        address = bytes.fromhex("20010db8" + "0" * 23 + "2")
+        kind, packet = b"\x86\xdd", packet[:24] + address + packet[40:]
+    frame = bytes.fromhex("02000000000b02000000000a") + kind + packet[:1514]
+    return b"\x03\x00" + struct.pack(">H", len(frame)) + frame + b"\x03\x1d"
+
+
 def seeds_of(link, frame):
     """Yields (fuzzer, bytes)."""
     if link == LINK_ETHERNET:
         yield "link", frame[:64]
-        yield "stack", frame
     packet = network_layer(link, frame)
     if len(packet) < 20:
         return
@@ -90,6 +100,7 @@ def seeds_of(link, frame):
         protocol, transport = packet[6], packet[40:]
     else:
         return
+    yield "internet", arrival(packet)
     if protocol in (6, 17):
         yield "transport", transport[:80]
     elif protocol == 1:
