@@ -20,12 +20,18 @@ namespace {
 constexpr uint16_t kDefaultMtu = 1500;
 constexpr uint16_t kLinkHeaderBytesMax = 18;  // Ethernet II and one 802.1Q tag
 constexpr uint16_t kDataRoomBytesMax = 32768;
+constexpr uint16_t kPageBytes = 4096;
+constexpr uint16_t kMbufHeaderBytes = 64 + 128 + RTE_PKTMBUF_HEADROOM;  // mempool's, mbuf's
 
 uint16_t FrameBytes(uint16_t mtu) { return static_cast<uint16_t>(mtu + kLinkHeaderBytesMax); }
 
 uint16_t RoomFor(uint32_t bytes) {
   return static_cast<uint16_t>(std::max<uint32_t>(2048, (bytes + 63) / 64 * 64));
 }
+
+// Of af_packet's ring: a slot holds TPACKET2's header (up to 80 bytes with alignment) and a whole
+// frame.
+uint32_t SlotBytes(uint16_t mtu) { return std::bit_ceil(uint32_t{FrameBytes(mtu)} + 96); }
 
 uint32_t Number(const std::string& text) {
   uint32_t value = 0;
@@ -70,8 +76,7 @@ absl::Status PrepareShared(const PortConfig& config, Preparation* preparation) {
 absl::Status PrepareAfPacket(const PortConfig& config, Preparation* preparation) {
   if (absl::Status status = PrepareShared(config, preparation); !status.ok()) return status;
   preparation->wake = WakeKind::kPacketSocket;
-  // One ring slot holds TPACKET2's header (up to 80 bytes with alignment) and a whole frame.
-  const uint32_t slot_bytes = std::bit_ceil(uint32_t{FrameBytes(preparation->mtu)} + 96);
+  const uint32_t slot_bytes = SlotBytes(preparation->mtu);
   const uint32_t block_bytes = std::max<uint32_t>(slot_bytes, 64 * 1024);
   // Enough slots that a burst while the engine sleeps is kept: 4 MiB, at least 256 frames.
   const uint32_t slots = std::max<uint32_t>(256, 4 * 1024 * 1024 / slot_bytes);
@@ -90,9 +95,8 @@ absl::Status PrepareAfXdp(const PortConfig& config, Preparation* preparation) {
   if (absl::Status status = PrepareShared(config, preparation); !status.ok()) return status;
   preparation->wake = WakeKind::kXdpSocket;
   preparation->single_segment = true;
-  // An mbuf with all its headers (64 bytes of mempool's, 128 of the mbuf) fills one page of 4 KiB,
-  // the unit in which the kernel pins and checks memory.
-  preparation->data_room_bytes = 4096 - 64 - 128 - RTE_PKTMBUF_HEADROOM;
+  // An mbuf with all its headers fills one page, the unit in which the kernel pins memory.
+  preparation->data_room_bytes = kPageBytes - kMbufHeaderBytes;
   Device& device = preparation->device;
   device.SetDefault("queue_count", absl::StrCat(config.queues));
   // Preferred busy polling makes every empty receive a system call.
@@ -219,6 +223,20 @@ constexpr Rule kRules[] = {
 };
 
 }  // namespace
+
+uint32_t MbufBytes(const PortConfig& config) {
+  absl::StatusOr<Device> device = ParseDevice(config.device);
+  if (!device.ok()) return kPageBytes;
+  uint16_t mtu = config.mtu != 0 ? config.mtu : kDefaultMtu;
+  const bool is_shared = device->driver.find("af_") != std::string::npos;
+  const std::string* name = device->Find("iface");
+  if (is_shared && name != nullptr && config.mtu == 0) {
+    absl::StatusOr<KernelInterface> interface = FindKernelInterface(*name);
+    if (interface.ok()) mtu = std::min<uint16_t>(interface->mtu, kDataRoomBytesMax - 256);
+  }
+  if (device->driver.find("af_xdp") != std::string::npos) return kPageBytes;
+  return kMbufHeaderBytes + (is_shared ? RoomFor(SlotBytes(mtu)) : RoomFor(FrameBytes(mtu)));
+}
 
 absl::StatusOr<Preparation> Prepare(Device device, const PortConfig& config) {
   if (config.mtu != 0) {

@@ -40,6 +40,10 @@ struct Preparation {
   bool invert_mac = false;       // the kernel's end has the device's address
 };
 
+// Bytes that one mbuf of such a port takes with all its headers: what memory for
+// `queues * packets_per_queue` of them has to be reserved before EAL starts. Changes nothing.
+uint32_t MbufBytes(const PortConfig& config);
+
 absl::StatusOr<Preparation> Prepare(Device device, const PortConfig& config);
 
 }  // namespace sluice::dpdk

@@ -18,6 +18,7 @@
 #include "dpdk/device_string.h"
 #include "dpdk/eal.h"
 #include "dpdk/memif_socket.h"
+#include "dpdk/preparation.h"
 #include "dpdk/wake.h"
 #include "dpdk_harness.h"
 
@@ -148,6 +149,19 @@ TEST_CASE("runtime directories of dead processes are removed, and nothing else")
   ::rmdir(alive.c_str());
   ::rmdir(foreign.c_str());
   CHECK(RemoveStaleRuntimeDirectories("/nonexistent") == 0);
+}
+
+TEST_CASE("the memory of an mbuf follows the device and the MTU") {
+  PortConfig config;
+  config.device = "net_memif0,role=client";
+  CHECK(MbufBytes(config) == 64 + 128 + 128 + 2048);
+  config.mtu = 9000;
+  CHECK(MbufBytes(config) >= 9018 + 64 + 128 + 128);
+  CHECK(MbufBytes(config) < 9200 + 64 + 128 + 128);
+  config.device = "net_af_packet0,iface=x";
+  CHECK(MbufBytes(config) == 16384 + 64 + 128 + 128);
+  config.device = "net_af_xdp0,iface=x";
+  CHECK(MbufBytes(config) == 4096);
 }
 
 TEST_CASE("a memif socket is cleared only if nobody listens on it") {
