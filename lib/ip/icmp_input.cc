@@ -39,7 +39,10 @@ void SendEchoReply(Core& core, Instant now, Inbound* in, uint8_t reply_type) {
   outbound.fragmentation = Fragmentation::kAllowed;
   if (info.protocol == kProtocolIcmp) {
     uint8_t* field = p + wire::kIcmpChecksumOffset;
-    wire::Store16(field, wire::UpdateChecksum(wire::Load16(field), before, wire::Load16(p)));
+    const uint16_t updated = wire::UpdateChecksum(wire::Load16(field), before, wire::Load16(p));
+    // Of a message that is zero throughout the update gives 0, where only all ones is right. Where
+    // 0 is right, all ones is as good.
+    wire::Store16(field, updated == 0 ? 0xffff : updated);
   } else {
     outbound.checksum_offset = wire::kIcmpChecksumOffset;
   }

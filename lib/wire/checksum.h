@@ -99,7 +99,7 @@ inline uint64_t PseudoHeaderSum(const IpAddress& source, const IpAddress& destin
 }
 
 // The checksum of a header in which one word changes (RFC 1624 section 3, equation 3). All in host
-// order.
+// order. Exact unless all that is summed has become zero: then it is 0 and should be 0xffff.
 constexpr uint16_t UpdateChecksum(uint16_t checksum, uint16_t before, uint16_t after) {
   uint32_t sum =
       static_cast<uint16_t>(~checksum) + uint32_t{static_cast<uint16_t>(~before)} + after;
