@@ -5,6 +5,7 @@
 namespace sluice::ip {
 
 bool Group::reported() const {
+  if (interface == kLoopbackInterface) return false;
   if (address.is_v4()) return address.v4() != 0xe0000001u;
   const uint8_t scope = address.bytes()[1] & 0x0f;
   if (scope <= 1) return false;
@@ -16,7 +17,7 @@ GroupTable::GroupTable(uint16_t groups_max, uint16_t memberships_max)
     : groups_(groups_max), memberships_(memberships_max) {}
 
 Group* GroupTable::Find(uint16_t interface, const wire::IpAddress& group) {
-  for (Group& g : groups_) {
+  for (Group& g : groups()) {
     if (g.taken && g.interface == interface && g.address == group) return &g;
   }
   return nullptr;
@@ -31,6 +32,7 @@ Group* GroupTable::FindOrCreate(uint16_t interface, const wire::IpAddress& group
     g.taken = true;
     g.interface = interface;
     g.address = group;
+    used_ = std::max<size_t>(used_, static_cast<size_t>(&g - groups_.data()) + 1);
     return &g;
   }
   ++counters.GroupTableFull;
@@ -219,7 +221,7 @@ void GroupTable::Schedule(Instant* timer, Instant at) {
 
 void GroupTable::Settle() {
   next_deadline_ = Instant::Never();
-  for (Group& g : groups_) {
+  for (Group& g : groups()) {
     if (!g.taken) continue;
     if (!g.wanted() && g.members == UINT32_MAX && g.own_references == 0 &&
         g.mode_reports_left == 0 && g.source_reports_left == 0) {
@@ -228,6 +230,7 @@ void GroupTable::Settle() {
     }
     next_deadline_ = std::min({next_deadline_, g.change_at, g.respond_at});
   }
+  while (used_ > 0 && !groups_[used_ - 1].taken) --used_;
 }
 
 }  // namespace sluice::ip

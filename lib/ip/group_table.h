@@ -103,8 +103,9 @@ class GroupTable {
   const Group* Find(uint16_t interface, const wire::IpAddress& group) const {
     return const_cast<GroupTable*>(this)->Find(interface, group);
   }
-  std::span<Group> groups() { return groups_; }
-  std::span<const Group> groups() const { return groups_; }
+  // All that are in use, and free ones among them.
+  std::span<Group> groups() { return {groups_.data(), used_}; }
+  std::span<const Group> groups() const { return {groups_.data(), used_}; }
 
   // Sets a group's timer for a response or a report, for next_deadline().
   void Schedule(Instant* timer, Instant at);
@@ -136,6 +137,7 @@ class GroupTable {
   void Update(Instant now, Group& group, Random& random);
 
   std::vector<Group> groups_;
+  size_t used_ = 0;  // those behind are free
   std::vector<Membership> memberships_;
   Instant next_deadline_ = Instant::Never();
   bool changed_ = false;

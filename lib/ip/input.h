@@ -5,6 +5,7 @@
 
 #include "base/time.h"
 #include "ip/core.h"
+#include "ip/mbuf_bytes.h"
 
 namespace sluice::ip {
 
@@ -21,6 +22,11 @@ void RunReassemblyTimer(Core& core, Instant now);
 inline Verdict Drop(rte_mbuf* packet) {
   rte_pktmbuf_free(packet);
   return Verdict::kConsumed;
+}
+
+// Makes the transport header lie in the first mbuf. False: there is no room for it there.
+inline bool GatherTransportHeader(rte_mbuf* packet) {
+  return Gather(packet, std::min(packet->pkt_len, kTransportBytesTogether));
 }
 
 // What the port said of the transport checksum. NONE means that the field is wrong but the data is

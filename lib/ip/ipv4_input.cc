@@ -2,7 +2,6 @@
 #include "ip/group_report.h"
 #include "ip/icmp.h"
 #include "ip/input.h"
-#include "ip/mbuf_bytes.h"
 #include "wire/ipv4.h"
 
 namespace sluice::ip {
@@ -70,8 +69,12 @@ Verdict Deliver(Core& core, Instant now, Interface& interface, rte_mbuf* packet,
     ++(info.destination_kind == DestinationKind::kMulticast ? core.counters.IpInMcastPkts
                                                             : core.counters.IpInBcastPkts);
   }
-  ++core.counters.IpInDelivers;
   DropFront(packet, info.network_header_bytes);
+  if (!GatherTransportHeader(packet)) [[unlikely]] {
+    ++core.counters.IpInDiscards;
+    return Drop(packet);
+  }
+  ++core.counters.IpInDelivers;
   out->packet = packet;
   switch (header.protocol) {
     case kProtocolIcmp:

@@ -1,7 +1,6 @@
 // Receiving IPv6 (RFC 8200). This host does not forward.
 #include "ip/icmp.h"
 #include "ip/input.h"
-#include "ip/mbuf_bytes.h"
 #include "wire/icmpv6.h"
 #include "wire/ipv6.h"
 #include "wire/ipv6_extension.h"
@@ -46,8 +45,12 @@ Verdict Deliver(Core& core, Instant now, Interface& interface, rte_mbuf* packet,
   info.protocol = chain.next_header;
   info.transport_checksum = TransportChecksumState(packet);
   info.network_header_bytes = chain.offset;
-  ++core.counters.Ip6InDelivers;
   DropFront(packet, chain.offset);
+  if (!GatherTransportHeader(packet)) [[unlikely]] {
+    ++core.counters.Ip6InDiscards;
+    return Drop(packet);
+  }
+  ++core.counters.Ip6InDelivers;
   out->packet = packet;
   if (chain.next_header == kProtocolIcmpV6) return IcmpV6Input(core, now, interface, out);
   return Verdict::kDeliver;
@@ -104,6 +107,8 @@ Verdict Reassemble(Core& core, Instant now, Interface& interface, rte_mbuf* pack
     ++core.counters.Ip6ReasmFails;
     return Drop(whole.packet);
   }
+  // The first fragment may have ended within the chain.
+  Gather(whole.packet, std::min(whole.packet->pkt_len, kChainBytesMax));
   const auto mended = Ipv6Header::Parse(FirstBytes(whole.packet), whole.packet->pkt_len);
   if (!mended) return Drop(whole.packet);
   ++core.counters.Ip6ReasmOKs;

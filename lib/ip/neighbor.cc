@@ -240,7 +240,10 @@ NeighborAction NeighborTable::Expire(Instant now, Neighbor& n, const NeighborTim
       return NeighborAction::kSolicitUnicast;
     case NeighborState::kIncomplete:
     case NeighborState::kProbe:
-      if (n.probes >= timing.probes) return NeighborAction::kFailed;
+      if (n.probes >= timing.probes) {
+        n.deadline = Instant::Never();
+        return NeighborAction::kFailed;
+      }
       ++n.probes;
       n.deadline = now + timing.retransmit;
       return n.state == NeighborState::kProbe ? NeighborAction::kSolicitUnicast

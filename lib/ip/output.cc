@@ -192,6 +192,9 @@ SendResult Send(Core& core, Instant now, rte_mbuf* packet, const Outbound& outbo
   Interface& interface = *core.interfaces[path.interface];
   CountOut(core, path);
   const uint8_t ttl = HopLimit(core, interface, outbound, path);
+  // The path may have moved to a port that does not cut: then the packet is too big, and the
+  // transport cuts it for the path as it is now.
+  if (packet->tso_segsz != 0 && !interface.config.tx_tcp_segmentation) packet->tso_segsz = 0;
   const bool cut = packet->tso_segsz != 0;
   const uint32_t header_bytes =
       path.v4 ? 20u + (outbound.router_alert ? 4 : 0)
@@ -199,8 +202,8 @@ SendResult Send(Core& core, Instant now, rte_mbuf* packet, const Outbound& outbo
   const bool probe = outbound.fragmentation == Fragmentation::kProbe;
   const uint16_t mtu =
       probe && !interface.is_loopback() ? (path.v4 ? interface.mtu : interface.mtu_v6) : path.mtu;
-  if (!cut && packet->pkt_len + header_bytes > mtu) [[unlikely]] {
-    if (probe || outbound.fragmentation == Fragmentation::kForbidden) {
+  if (packet->pkt_len + header_bytes > (cut ? 65535u : mtu)) [[unlikely]] {
+    if (cut || probe || outbound.fragmentation == Fragmentation::kForbidden) {
       ++(path.v4 ? core.counters.IpFragFails : core.counters.Ip6FragFails);
       return Discard(core, packet, path, SendResult::kTooBig);
     }

@@ -13,6 +13,10 @@
 
 namespace sluice::ip {
 
+// The first bytes of a delivered packet that lie in its first mbuf, unless it is shorter: the
+// largest TCP header.
+inline constexpr uint32_t kTransportBytesTogether = 60;
+
 inline constexpr uint8_t kProtocolIcmp = 1;
 inline constexpr uint8_t kProtocolIgmp = 2;
 inline constexpr uint8_t kProtocolTcp = 6;

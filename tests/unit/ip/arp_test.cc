@@ -229,6 +229,22 @@ TEST_CASE_METHOD(ArpHost, "a link that goes down forgets what it learnt") {
   CHECK(SendUdp(path, Datagram(1, 2, {})) == SendResult::kQueued);
 }
 
+TEST_CASE("an address on a link that is down rests until it comes up") {
+  Host host([](StackConfig*, InterfaceConfig* c) {
+    c->ipv6 = false;
+    c->announce = true;
+    c->link_up = false;
+  });
+  host.AddAddress("192.0.2.1/24");
+  host.Advance(Seconds(10));
+  CHECK(host->NextDeadline().is_never());
+  CHECK(host.Sent().empty());
+  CHECK(host->SetLinkUp(host.now, host.eth, true) == ConfigResult::kOk);
+  host.Advance(Seconds(3));
+  CHECK(host.Sent().size() == 2);
+  CHECK(host->NextDeadline().is_never());
+}
+
 TEST_CASE_METHOD(ArpHost, "a flood of askers cannot grow the table or take the packets") {
   for (uint32_t i = 0; i < 3000; ++i) {
     ArpPacket request = Request("192.0.2.1");

@@ -152,6 +152,24 @@ TEST_CASE_METHOD(V4Host, "fragments are put together") {
   CHECK(counters().IpReasmReqds == 3);
 }
 
+TEST_CASE_METHOD(V4Host, "a transport header that came in pieces lies together") {
+  const Frame whole = Pattern(96);
+  TestPacket p = Packet();
+  for (uint16_t offset = 0; offset < 96; offset = static_cast<uint16_t>(offset + 8)) {
+    p.fragment_offset = offset;
+    p.more_fragments = offset < 88;
+    p.payload.assign(whole.begin() + offset, whole.begin() + offset + 8);
+    const Verdict verdict = (**this).Input(now, eth, Mbuf(EthernetFrame(p)), &in);
+    REQUIRE(verdict == (offset == 88 ? Verdict::kDeliver : Verdict::kConsumed));
+  }
+  CHECK(in.packet->pkt_len == 96);
+  REQUIRE(in.packet->data_len >= kTransportBytesTogether);
+  CHECK(std::memcmp(rte_pktmbuf_mtod(in.packet, const uint8_t*), whole.data(),
+                    in.packet->data_len) == 0);
+  rte_mbuf_sanity_check(in.packet, 1);
+  rte_pktmbuf_free(in.packet);
+}
+
 TEST_CASE_METHOD(V4Host, "a datagram that stays incomplete is reported after 30 s") {
   LearnPeer("192.0.2.9");
   TestPacket p = Packet(Pattern(80));

@@ -244,6 +244,18 @@ TEST_CASE_METHOD(Sender, "groups and broadcasts have link addresses of their own
   CHECK(in.info.interface == eth);
 }
 
+TEST_CASE_METHOD(Sender, "a packet to be cut is refused by a port that cannot cut") {
+  Path path = PathTo("192.0.2.9");
+  CHECK((**this).SegmentationBytes(path) == 0);
+  rte_mbuf* m = Mbuf(Pattern(20 + 3000), 1000);
+  m->tso_segsz = 1460;
+  Outbound outbound;
+  outbound.protocol = kProtocolTcp;
+  outbound.checksum_offset = 16;
+  CHECK((**this).Send(now, m, outbound, path) == SendResult::kTooBig);
+  CHECK(Sent().empty());
+}
+
 TEST_CASE_METHOD(Sender, "a full transmit queue refuses and counts") {
   Path path = PathTo("192.0.2.9");
   const size_t room = (**this).TransmitRoom(eth);
