@@ -8,6 +8,7 @@
 
 #include "api/socket_calls.h"
 #include "api/state.h"
+#include "check_error.h"
 #include "fake_engine.h"
 
 namespace sluice::api {
@@ -22,13 +23,6 @@ std::string Receive(int fd, size_t count, int flags = 0) {
   bytes.resize(static_cast<size_t>(received));
   return bytes;
 }
-
-#define CHECK_ERROR(call, error) \
-  do {                           \
-    errno = 0;                   \
-    CHECK((call) == -1);         \
-    CHECK(errno == (error));     \
-  } while (false)
 
 TEST_CASE("socket refuses what it does not have") {
   FakeEngine engine;
