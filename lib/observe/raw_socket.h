@@ -11,7 +11,12 @@
 
 #include <cstddef>
 
-namespace sluice::observe::raw {
+namespace sluice::observe {
+
+// Our descriptors are numbered from here on, where that is possible: out of the program's way.
+inline constexpr int kDescriptorLeast = 768;
+
+namespace raw {
 
 inline int Socket(int domain, int type, int protocol) {
   return static_cast<int>(syscall(SYS_socket, domain, type, protocol));
@@ -58,4 +63,5 @@ inline int MoveUp(int fd, int least) {
   return moved;
 }
 
-}  // namespace sluice::observe::raw
+}  // namespace raw
+}  // namespace sluice::observe

@@ -98,8 +98,8 @@ absl::Status Server::Listen() {
         absl::StrCat("the path ", path, " is too long for a socket; choose another run_directory"));
   }
   listener_ = raw::MoveUp(raw::Socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
-                          config_.descriptor_least);
-  stop_ = raw::MoveUp(raw::EventFd(), config_.descriptor_least);
+                          kDescriptorLeast);
+  stop_ = raw::MoveUp(raw::EventFd(), kDescriptorLeast);
   if (listener_ < 0 || stop_ < 0) {
     return absl::ResourceExhaustedError(absl::StrCat("no descriptor: ", strerror(errno)));
   }
@@ -134,7 +134,7 @@ void Server::Run() {
     if ((fds[0].revents & POLLNVAL) != 0) return;
     if (fds[0].revents == 0) continue;
     const int client =
-        raw::MoveUp(raw::Accept(listener_, SOCK_CLOEXEC | SOCK_NONBLOCK), config_.descriptor_least);
+        raw::MoveUp(raw::Accept(listener_, SOCK_CLOEXEC | SOCK_NONBLOCK), kDescriptorLeast);
     if (client < 0) continue;
     Serve(client);
     raw::Close(client);

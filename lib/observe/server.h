@@ -23,9 +23,8 @@ namespace sluice::observe {
 
 struct ServerConfig {
   std::string run_directory = "/run/sluice";
-  int pid = 0;                 // 0: this process
-  int descriptor_least = 768;  // descriptors are numbered from here on, where that is possible
-  int patience_ms = 5000;      // for a client that does not read
+  int pid = 0;             // 0: this process
+  int patience_ms = 5000;  // for a client that does not read
 };
 
 class Server {
