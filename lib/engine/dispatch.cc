@@ -87,11 +87,13 @@ unsigned Engine::TransmitBursts(Instant now) {
     for (;;) {
       const std::span<rte_mbuf*> frames = ip_.TransmitQueue(a.interface);
       if (frames.empty()) break;
-      // The port may free what it takes: look before.
-      if (tap_ != nullptr) [[unlikely]]
-        tap_->Transmitted(now, a.interface, frames);
+      // The port may free what it takes: look before, and at none twice.
+      if (tap_ != nullptr) [[unlikely]] {
+        tap_->Transmitted(now, a.interface, frames.subspan(std::min(a.tapped, frames.size())));
+      }
       const uint16_t most = static_cast<uint16_t>(std::min<size_t>(frames.size(), UINT16_MAX));
       const uint16_t taken = a.port->Transmit(a.queue, frames.first(most));
+      a.tapped = tap_ != nullptr ? frames.size() - taken : 0;
       ip_.Transmitted(a.interface, taken);
       sent += taken;
       if (taken < frames.size()) {

@@ -108,6 +108,7 @@ class Engine {
     uint16_t interface;
     bool link_up;
     bool armed = false;
+    size_t tapped = 0;  // frames at the head of the transmit queue that the tap has seen
   };
   enum ReportState : uint32_t { kReportIdle, kReportAsked, kReportReady };
 

@@ -312,6 +312,37 @@ TEST_CASE("random bytes in the lane's queues harm nobody", "[engine]") {
   }
 }
 
+TEST_CASE("an engine that goes gives back every packet", "[engine]") {
+  Bench bench;
+  Handle listener = bench.b.Open(bench.now, Type::kStream);
+  bench.b.Bind(bench.now, listener, {IpAddress::AnyV4(), 80});
+  bench.b.Ask(bench.now, {.operation = Operation::kListen, .argument = 16, .handle = listener});
+  Handle server = bench.b.Open(bench.now, Type::kDatagram);
+  bench.b.Bind(bench.now, server, {IpAddress::AnyV4(), 7});
+  Handle datagrams = bench.a.Open(bench.now, Type::kDatagram);
+  std::vector<Handle> streams;
+  for (int i = 0; i < 3; ++i) {
+    streams.push_back(bench.a.Open(bench.now, Type::kStream));
+    bench.a.Ask(bench.now, {.operation = Operation::kConnect,
+                            .handle = streams.back(),
+                            .remote = {bench.b.address, 80}});
+  }
+  bench.Run();
+  for (Handle stream : streams) bench.a.Write(stream, std::string(20000, 'x'));
+  for (int i = 0; i < 5; ++i) bench.a.Send(datagrams, {bench.b.address, 7}, "unread");
+  bench.Run();
+  for (Handle stream : streams) bench.a.Write(stream, std::string(20000, 'y'));
+  bench.a.engine->Poll(bench.now);  // on the cable
+  bench.a.engine.reset();
+  bench.b.engine.reset();
+  for (Machine* machine : {&bench.a, &bench.b}) {
+    for (rte_mbuf* frame : machine->port.arrived) rte_pktmbuf_free(frame);
+    machine->port.arrived.clear();
+  }
+  REQUIRE(bench.a.pool.available() == bench.a.pool.count());
+  REQUIRE(bench.b.pool.available() == bench.b.pool.count());
+}
+
 TEST_CASE("a report is made in steps, between turns", "[engine]") {
   Machine machine(1, {}, 1000);
   const Instant now = Instant::FromNanoseconds(5);
