@@ -18,11 +18,12 @@
 namespace sluice::dpdk {
 namespace {
 
-// A socket for interface ioctls, and the request with the name filled in.
+// A socket for interface ioctls, and the request with the name filled in. Any family will do, and the
+// process may be forbidden to have inet sockets.
 class InterfaceRequest {
  public:
   explicit InterfaceRequest(const std::string& name)
-      : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+      : socket_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
     std::memcpy(request_.ifr_name, name.data(), std::min<size_t>(name.size(), IFNAMSIZ - 1));
   }
   ~InterfaceRequest() {
