@@ -114,7 +114,10 @@ bool Stack::Drain(Instant now, uint32_t block, uint32_t budget) {
     }
     queue.PopDatagram();
   }
-  if (sent != 0) socket.Notify(table::kEventOut);
+  if (sent != 0) {
+    socket.entry().application_flags.ClearBits(table::kSendBlocked);
+    socket.Notify(table::kEventOut);
+  }
   return empty;
 }
 
