@@ -23,6 +23,17 @@ Verdict IpInput(Core& core, Instant now, Interface& interface, rte_mbuf* packet,
   }
 }
 
+// Without the call that a comparison of six bytes would be.
+bool IsSameMac(const wire::MacAddress& a, const wire::MacAddress& b) {
+  uint32_t a_low, b_low;
+  uint16_t a_high, b_high;
+  std::memcpy(&a_low, a.bytes.data(), 4);
+  std::memcpy(&b_low, b.bytes.data(), 4);
+  std::memcpy(&a_high, a.bytes.data() + 4, 2);
+  std::memcpy(&b_high, b.bytes.data() + 4, 2);
+  return a_low == b_low && a_high == b_high;
+}
+
 // The VLAN that the frame is in, whether its tag still stands in it or was taken by the port.
 uint16_t VlanOf(const rte_mbuf* packet, const wire::EthernetHeader& header) {
   if (header.tag_count != 0) return header.vlan_id();
@@ -41,7 +52,7 @@ Verdict EthernetInput(Core& core, Instant now, Interface& interface, rte_mbuf* p
     ++core.counters.LinkInOtherVlan;
     return Drop(packet);
   }
-  if (header->destination != interface.mac) [[unlikely]] {
+  if (!IsSameMac(header->destination, interface.mac)) [[unlikely]] {
     if (!header->destination.is_multicast()) {
       ++core.counters.LinkInOtherHost;
       return Drop(packet);

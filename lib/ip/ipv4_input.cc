@@ -26,7 +26,7 @@ bool HeaderChecksumGood(const rte_mbuf* packet, const Ipv4Header& header) {
 bool AddressesAcceptable(const Core& core, const Interface& interface, const Ipv4Header& header,
                          bool looped) {
   if (looped) return true;
-  if (header.destination.is_loopback()) return false;
+  if (header.destination.v4() >> 24 == 127) return false;
   const uint32_t source = header.source.v4();
   constexpr uint32_t kFirstMulticast = 0xe0000000;
   if (source >= kFirstMulticast || source >> 24 == 127) return false;

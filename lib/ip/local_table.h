@@ -6,6 +6,7 @@
 // accepted on every interface, as RFC 1122 section 3.3.4.2 allows (weak end system model).
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -16,7 +17,8 @@
 namespace sluice::ip {
 
 struct LocalEntry {
-  wire::IpAddress address;
+  uint64_t high = 0;  // the address as two words, for a comparison without a loop
+  uint64_t low = 0;
   uint16_t key_interface = 0;  // 0: any
   uint16_t interface = 0;      // that has the address; 0: a free slot
   DestinationKind kind = DestinationKind::kUnicast;
@@ -30,10 +32,6 @@ class LocalTable {
     slots_.resize(slots);
   }
 
-  static uint16_t KeyInterface(const wire::IpAddress& address, uint16_t interface) {
-    return address.is_multicast() || (address.is_v6() && address.is_link_local()) ? interface : 0;
-  }
-
   void Clear() {
     for (LocalEntry& e : slots_) e.interface = 0;
     used_ = 0;
@@ -41,29 +39,44 @@ class LocalTable {
   // Keeps the first of two with the same key. False: full.
   bool Insert(const wire::IpAddress& address, uint16_t interface, DestinationKind kind) {
     if (used_ * 2 >= slots_.size()) return false;
-    LocalEntry& e = slots_[Slot(address, KeyInterface(address, interface))];
+    const Key key(address, interface);
+    LocalEntry& e = slots_[Slot(key)];
     if (e.interface != 0) return true;
-    e = {address, KeyInterface(address, interface), interface, kind};
+    e = {key.high, key.low, key.interface, interface, kind};
     ++used_;
     return true;
   }
   // `interface`: where the packet arrived, or what a scope says.
   const LocalEntry* Find(const wire::IpAddress& address, uint16_t interface) const {
-    const LocalEntry& e = slots_[Slot(address, KeyInterface(address, interface))];
+    const LocalEntry& e = slots_[Slot(Key(address, interface))];
     return e.interface != 0 ? &e : nullptr;
   }
 
  private:
-  // The slot that holds the key, or the free one where it would go.
-  size_t Slot(const wire::IpAddress& address, uint16_t interface) const {
+  struct Key {
+    Key(const wire::IpAddress& address, uint16_t arrival) {
+      static_assert(std::endian::native == std::endian::little);
+      std::memcpy(&high, address.bytes().data(), 8);
+      std::memcpy(&low, address.bytes().data() + 8, 8);
+      // As IpAddress says it, on words: groups, and link-local addresses of IPv6.
+      const bool v4 = high == 0 && static_cast<uint32_t>(low) == 0xffff0000;
+      const auto first = static_cast<uint8_t>(v4 ? low >> 32 : high);
+      const bool scoped = v4 ? (first & 0xf0) == 0xe0
+                             : first == 0xff || (first == 0xfe && (high >> 8 & 0xc0) == 0x80);
+      interface = scoped ? arrival : 0;
+    }
     uint64_t high, low;
-    std::memcpy(&high, address.bytes().data(), 8);
-    std::memcpy(&low, address.bytes().data() + 8, 8);
-    const uint64_t mixed = (high ^ low * 0x9e3779b97f4a7c15 ^ interface) * 0xd6e8feb86659fd93;
+    uint16_t interface;
+  };
+
+  // The slot that holds the key, or the free one where it would go.
+  size_t Slot(const Key& key) const {
+    const uint64_t mixed =
+        (key.high ^ key.low * 0x9e3779b97f4a7c15 ^ key.interface) * 0xd6e8feb86659fd93;
     size_t i = (mixed >> 32) & (slots_.size() - 1);
     // Ends: at most half of the slots are taken.
-    while (slots_[i].interface != 0 &&
-           (slots_[i].address != address || slots_[i].key_interface != interface)) {
+    while (slots_[i].interface != 0 && (slots_[i].low != key.low || slots_[i].high != key.high ||
+                                        slots_[i].key_interface != key.interface)) {
       i = (i + 1) & (slots_.size() - 1);
     }
     return i;
