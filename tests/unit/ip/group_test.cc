@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "host.h"
 #include "wire/igmp.h"
 #include "wire/mld.h"
@@ -212,6 +214,83 @@ TEST_CASE_METHOD(GroupHost, "older routers get what they understand, for a while
     Advance(Seconds(2));
     CHECK(Records().size() == 1);
   }
+}
+
+TEST_CASE_METHOD(GroupHost, "a router of version 1 hears reports and no leaves") {
+  REQUIRE((**this).JoinGroup(now, eth, group(), 1) == ConfigResult::kOk);
+  Advance(Seconds(3));
+  Records();
+  Query({.version = 1, .group = wire::IpAddress::AnyV4(), .response_max = Seconds(10)});
+  Advance(Seconds(10));
+  const Seen report = SentOne();
+  CHECK(report.v4.destination == group());
+  CHECK(report.payload[0] == wire::IgmpType::kV1Report);
+  REQUIRE((**this).LeaveGroup(now, eth, group(), 1) == ConfigResult::kOk);
+  Advance(Seconds(30));
+  CHECK(Sent().empty());
+}
+
+TEST_CASE("MLD routers of both versions get what they understand") {
+  GroupHost host(false);
+  REQUIRE(host->JoinGroup(host.now, host.eth, host.group(), 1) == ConfigResult::kOk);
+  host.Advance(Seconds(3));
+  host.Records();
+  const bool old = GENERATE(false, true);
+  wire::GroupQuery query;
+  query.version = old ? 1 : 2;
+  query.response_max = Seconds(4);
+  TestPacket p;
+  p.source = Ip("fe80::99");
+  p.destination = Ip("ff02::1");
+  p.mac_destination = {{0x33, 0x33, 0, 0, 0, 1}};
+  p.protocol = kProtocolIcmpV6;
+  p.ttl = 1;
+  p.payload.resize(wire::MldQuerySize(query));
+  wire::EmitMldQuery(query, p.payload);
+  SumIcmp6(p.source, p.destination, &p.payload);
+  CHECK(host.Receive(p) == Verdict::kConsumed);
+  host.Advance(Seconds(4));
+  if (!old) {
+    // The group and the solicited-node group of the link-local address.
+    const auto records = host.Records();
+    CHECK(records.size() == 2);
+    CHECK(std::count(records.begin(), records.end(),
+                     Record{GroupRecordType::kModeIsExclude, "ff05::1:3", {}}) == 1);
+    return;
+  }
+  unsigned reports = 0;
+  for (const Frame& frame : host.Sent()) {
+    const Seen seen = Look(frame);
+    const auto message =
+        wire::MldMessage::Parse({seen.payload.data() + 8, seen.payload.size() - 8});
+    REQUIRE(message);
+    CHECK(message->type == wire::Icmpv6Type::kMldV1Report);
+    CHECK(message->group == seen.v6.destination);
+    reports += message->group == host.group() ? 1 : 0;
+  }
+  CHECK(reports == 1);
+  REQUIRE(host->LeaveGroup(host.now, host.eth, host.group(), 1) == ConfigResult::kOk);
+  host.Advance(Seconds(1));
+  const Seen done = host.SentOne();
+  CHECK(done.v6.destination == Ip("ff02::2"));
+  CHECK(done.payload[8] == wire::Icmpv6Type::kMldV1Done);
+}
+
+TEST_CASE_METHOD(GroupHost, "more sources than the interface can list mean everything") {
+  // Three members with sixteen sources each are more than the 32 of a group.
+  for (uint64_t member = 1; member <= 3; ++member) {
+    std::vector<wire::IpAddress> sources;
+    for (uint32_t i = 0; i < kFilterSourcesMax; ++i) {
+      sources.push_back(wire::IpAddress::V4(static_cast<uint32_t>(0x0a000000 + member * 256 + i)));
+    }
+    REQUIRE(Filter(member, FilterMode::kInclude, sources) == ConfigResult::kOk);
+  }
+  Advance(Seconds(3));
+  const auto records = Records();
+  REQUIRE_FALSE(records.empty());
+  CHECK(records.back() == Record{GroupRecordType::kChangeToExclude, "239.1.2.3", {}});
+  CHECK((**this).MemberAccepts(eth, group(), Ip("10.0.2.5"), 2));
+  CHECK_FALSE((**this).MemberAccepts(eth, group(), Ip("10.0.3.5"), 2));
 }
 
 TEST_CASE("groups, memberships and sources are bounded") {
