@@ -49,8 +49,8 @@ class SendWriter {
 class ReceiveReader {
  public:
   ReceiveReader(const Region& region, Entry& entry)
-      : ReceiveReader(region, entry.receive_producer, entry.receive_consumer,
-                      entry.receive_cursor, entry.receive_offset) {}
+      : ReceiveReader(region, entry.receive_producer, entry.receive_consumer, entry.receive_cursor,
+                      entry.receive_offset) {}
   // The error queue of a socket that is no listener. `offset` is a zero of the caller's.
   static ReceiveReader ErrorQueue(const Region& region, Entry& entry, uint32_t& offset) {
     return ReceiveReader(region, entry.connection_producer, entry.connection_consumer,
@@ -75,7 +75,10 @@ class ReceiveReader {
  private:
   ReceiveReader(const Region& region, RingProducer& producer, RingConsumer& consumer,
                 Cursor& cursor, uint32_t& offset)
-      : region_(region), producer_(producer), consumer_(consumer), cursor_(cursor),
+      : region_(region),
+        producer_(producer),
+        consumer_(consumer),
+        cursor_(cursor),
         offset_(offset) {}
   template <typename Visit>
   uint32_t Walk(uint32_t count, bool peek, Visit&& visit);
@@ -90,7 +93,8 @@ class ReceiveReader {
 // Takes the next accepted connection; is_none(): the queue is empty.
 Handle ReadConnection(const Region& region, Entry& listener);
 
-// Tells the engine that a socket's queues have changed. Returns whether it sleeps and must be woken.
+// Tells the engine that a socket's queues have changed. Returns whether it sleeps and must be
+// woken.
 bool RingDoorbell(const Region& region, uint32_t index);
 
 }  // namespace sluice::table

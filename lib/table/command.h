@@ -54,7 +54,7 @@ static_assert(sizeof(Reply) == 512);
 
 // TCP_INFO without the kernel's header: what the engine knows of a connection. Bytes, microseconds.
 struct TcpInformation {
-  uint8_t state = 0;  // as Linux numbers them: 1 ESTABLISHED ... 10 LISTEN, 11 CLOSING
+  uint8_t state = 0;             // as Linux numbers them: 1 ESTABLISHED ... 10 LISTEN, 11 CLOSING
   uint8_t congestion_state = 0;  // 0 open, 1 disorder, 3 recovery, 4 loss
   uint8_t retransmits = 0;       // unanswered retransmissions in a row
   uint8_t probes = 0;

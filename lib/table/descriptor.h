@@ -40,18 +40,18 @@ static_assert(sizeof(RingBlock) == 128);
 // Received: who sent it, where it was sent to and how. To send: the destination, and what ancillary
 // data override. Error queue: the ICMP message that was reported.
 struct DatagramHeader {
-  wire::Endpoint peer;        // source of a received, destination of a sent datagram
-  wire::Endpoint local;       // the other end; `scope` is the interface; unspecified: engine chooses
-  int64_t timestamp_ns = 0;   // when the engine took it in
-  int16_t ttl = -1;           // or hop limit; -1: the socket's
+  wire::Endpoint peer;       // source of a received, destination of a sent datagram
+  wire::Endpoint local;      // the other end; `scope` is the interface; unspecified: engine chooses
+  int64_t timestamp_ns = 0;  // when the engine took it in
+  int16_t ttl = -1;          // or hop limit; -1: the socket's
   int16_t traffic_class = -1;  // or TOS; -1: the socket's
   uint16_t segment_bytes = 0;  // UDP_SEGMENT: 0 is one datagram
-  uint8_t error_origin = 0;   // SO_EE_ORIGIN_*
-  uint8_t error_type = 0;     // ICMP type
-  uint8_t error_code = 0;     // ICMP code
-  uint8_t error = 0;          // table::Result
-  uint32_t error_info = 0;    // next-hop MTU
-  wire::IpAddress offender;   // who sent the ICMP message
+  uint8_t error_origin = 0;    // SO_EE_ORIGIN_*
+  uint8_t error_type = 0;      // ICMP type
+  uint8_t error_code = 0;      // ICMP code
+  uint8_t error = 0;           // table::Result
+  uint32_t error_info = 0;     // next-hop MTU
+  wire::IpAddress offender;    // who sent the ICMP message
 };
 inline constexpr uint16_t kHeadroom = 128;
 static_assert(sizeof(DatagramHeader) <= kHeadroom);

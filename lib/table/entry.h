@@ -1,9 +1,9 @@
 // A socket table entry: where the application and the protocols meet, and the only place.
 //
-// It lies in a region: plain words, indices and offsets, no pointers. Each field has one writer, and
-// fields with different writers stand in different cache lines. Line by line: who and where (engine,
-// rarely), the engine's ends of the rings, the application's ends, the application's own notes, and
-// the options (application, rarely).
+// It lies in a region: plain words, indices and offsets, no pointers. Each field has one writer,
+// and fields with different writers stand in different cache lines. Line by line: who and where
+// (engine, rarely), the engine's ends of the rings, the application's ends, the application's own
+// notes, and the options (application, rarely).
 #pragma once
 
 #include <cstdint>

@@ -62,12 +62,12 @@ struct Options {
   Cell<uint32_t> keepalive_idle_s;
   Cell<uint32_t> keepalive_interval_s;
   Cell<uint32_t> keepalive_count;
-  Cell<uint32_t> user_timeout_ms;       // RFC 5482; 0: the default
-  Cell<uint32_t> defer_accept_s;        // TCP_DEFER_ACCEPT
-  Cell<uint32_t> fin_wait2_timeout_s;   // TCP_LINGER2
-  Cell<uint32_t> window_clamp_bytes;    // TCP_WINDOW_CLAMP; 0: none
-  Cell<uint32_t> priority;              // SO_PRIORITY
-  Cell<uint32_t> mark;                  // SO_MARK
+  Cell<uint32_t> user_timeout_ms;        // RFC 5482; 0: the default
+  Cell<uint32_t> defer_accept_s;         // TCP_DEFER_ACCEPT
+  Cell<uint32_t> fin_wait2_timeout_s;    // TCP_LINGER2
+  Cell<uint32_t> window_clamp_bytes;     // TCP_WINDOW_CLAMP; 0: none
+  Cell<uint32_t> priority;               // SO_PRIORITY
+  Cell<uint32_t> mark;                   // SO_MARK
   Cell<uint16_t> maximum_segment_bytes;  // TCP_MAXSEG; 0: from the path
   Cell<uint16_t> bound_interface;        // SO_BINDTODEVICE: 1-based index; 0: any
   Cell<uint16_t> multicast_interface_v4;

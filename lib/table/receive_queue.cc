@@ -37,7 +37,8 @@ bool ReceiveQueue::PushDatagram(const DatagramHeader& header, rte_mbuf* packet, 
   const uint32_t length = packet->pkt_len;
   const uint16_t error = header.error_origin != 0 ? kErrorReport : 0;
   Cursor mark = state_.write;
-  if (!copy && packet->data_off >= sizeof(header) && Region::IsMbuf(region_.MbufReference(packet))) {
+  if (!copy && packet->data_off >= sizeof(header) &&
+      Region::IsMbuf(region_.MbufReference(packet))) {
     std::memcpy(packet->buf_addr, &header, sizeof(header));
     if (PushReferences(packet, kDatagramStart | error, length, kDatagramEnd)) {
       Publish(length);
@@ -62,14 +63,13 @@ bool ReceiveQueue::PushReferences(rte_mbuf* packet, uint16_t first_flags, uint32
     uint32_t reference = RTE_MBUF_DIRECT(segment) ? region_.MbufReference(segment) : kNone;
     bool first = segment == packet;
     bool last = segment->next == nullptr;
-    Descriptor descriptor{.buffer = reference,
-                          .length = segment->data_len,
-                          .total = first ? total : 0,
-                          .offset = segment->data_off,
-                          .flags = static_cast<uint16_t>((first ? first_flags : 0) |
-                                                         (last ? last_flags : 0))};
-    if (reference == kNone ||
-        !RingPush(region_, producer_, consumer_, state_.write, descriptor)) {
+    Descriptor descriptor{
+        .buffer = reference,
+        .length = segment->data_len,
+        .total = first ? total : 0,
+        .offset = segment->data_off,
+        .flags = static_cast<uint16_t>((first ? first_flags : 0) | (last ? last_flags : 0))};
+    if (reference == kNone || !RingPush(region_, producer_, consumer_, state_.write, descriptor)) {
       RingUndo(region_, producer_, state_.write, mark);
       return false;
     }
@@ -104,8 +104,7 @@ bool ReceiveQueue::PushOpen(uint32_t length) {
   Descriptor descriptor{.buffer = state_.open_buffer,
                         .length = length,
                         .offset = static_cast<uint16_t>(state_.open_used)};
-  if (!RingPush(region_, producer_, consumer_, state_.write,
-                descriptor)) {
+  if (!RingPush(region_, producer_, consumer_, state_.write, descriptor)) {
     return false;
   }
   region_.AddReference(state_.open_buffer);
@@ -145,15 +144,13 @@ bool ReceiveQueue::CopyDatagram(const DatagramHeader& header, const rte_mbuf* pa
     if (done == 0) std::memcpy(storage, &header, sizeof(header));
     descriptor.offset = kHeadroom;
     descriptor.length = std::min(packet->pkt_len - done, region_.limits().buffer_bytes);
-    const void* bytes =
-        rte_pktmbuf_read(packet, done, descriptor.length, storage + kHeadroom);
+    const void* bytes = rte_pktmbuf_read(packet, done, descriptor.length, storage + kHeadroom);
     if (bytes != nullptr && bytes != storage + kHeadroom) {
       std::memcpy(storage + kHeadroom, bytes, descriptor.length);
     }
     done += descriptor.length;
     if (done == packet->pkt_len) descriptor.flags |= kDatagramEnd;
-    if (!RingPush(region_, producer_, consumer_, state_.write,
-                  descriptor)) {
+    if (!RingPush(region_, producer_, consumer_, state_.write, descriptor)) {
       region_.DropReference(descriptor.buffer);
       return false;
     }
@@ -167,8 +164,7 @@ bool ReceiveQueue::CopyDatagram(const DatagramHeader& header, const rte_mbuf* pa
 void ReceiveQueue::Undo(const Cursor& mark) {
   Cursor cursor = mark;
   uint32_t left;
-  while (cursor.position != state_.write.position &&
-         RingSettle(region_, producer_, cursor, left)) {
+  while (cursor.position != state_.write.position && RingSettle(region_, producer_, cursor, left)) {
     FreeDescriptor(RingAt(region_, cursor));
     RingStep(cursor);
   }

@@ -20,7 +20,7 @@ namespace sluice::table {
 // The engine's notes on a receive queue; private to it.
 struct ReceiveState {
   Cursor write;
-  Cursor reclaim;              // first descriptor whose buffer is still held
+  Cursor reclaim;                // first descriptor whose buffer is still held
   uint32_t open_buffer = kNone;  // buffer that small pieces are copied into
   uint32_t open_used = 0;        // bytes of its storage in use
   uint32_t mbufs_held = 0;

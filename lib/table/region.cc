@@ -92,7 +92,8 @@ uint32_t Region::TakeBlock() const {
 }
 
 void Region::ReturnBlock(uint32_t index) const {
-  header().blocks.Return(index, [this](uint32_t i) -> auto& { return block(i).next; });
+  header().blocks.Return(
+      index, [this](uint32_t i) -> auto& { return block(i).next; });
 }
 
 uint32_t Region::TakeBuffer() const {
@@ -107,7 +108,8 @@ void Region::DropReference(uint32_t buffer) const {
   // The only holder need not pay for an atomic read-modify-write.
   if (references.Acquire() != 1 && references.Subtract(1) != 1) return;
   references.store(0);
-  header().buffers.Return(buffer, [this](uint32_t i) -> auto& { return buffer_header(i).next; });
+  header().buffers.Return(
+      buffer, [this](uint32_t i) -> auto& { return buffer_header(i).next; });
 }
 
 void Region::ShareMbufs(const void* anchor) {

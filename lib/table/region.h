@@ -137,7 +137,7 @@ class Region {
   uint8_t* buffers_ = nullptr;
   size_t buffer_stride_ = 0;
   size_t total_bytes_ = 0;
-  size_t queues_offset_ = 0, queue_stride_ = 0;              // the lanes' shares
+  size_t queues_offset_ = 0, queue_stride_ = 0;                           // the lanes' shares
   size_t doorbells_offset_ = 0, events_offset_ = 0, replies_offset_ = 0;  // within a share
   uintptr_t mbuf_base_ = 0;
   uint32_t slot_queue_mask_ = 0;

@@ -31,9 +31,8 @@ bool SendQueue::Release(uint32_t count) {
     }
     if (left != kNone) region_.ReturnBlock(left);
     Descriptor descriptor = RingAt(region_, state_.first);
-    uint32_t rest = descriptor.length > state_.first_offset
-                        ? descriptor.length - state_.first_offset
-                        : 0;
+    uint32_t rest =
+        descriptor.length > state_.first_offset ? descriptor.length - state_.first_offset : 0;
     if (count < rest) {
       state_.first_offset += count;
       state_.released += count;

@@ -61,15 +61,29 @@ void SetDefaults(Options& o) {
   o.mtu_discover_v6.store(MtuDiscover::kWant);
 }
 
+uint32_t ShareStart(const RegionLimits& limits, uint32_t lane) {
+  return static_cast<uint32_t>(uint64_t{limits.sockets} * lane / limits.lanes);
+}
+
 }  // namespace
 
 SocketTable::SocketTable(const Region& region, uint8_t lane)
     : region_(region),
       lane_(lane),
       defaults_(std::make_unique<Options>()),
-      sides_(std::make_unique<EngineSide[]>(region.limits().sockets)) {
+      first_(ShareStart(region.limits(), lane)),
+      end_(ShareStart(region.limits(), lane + 1u)),
+      fresh_(first_),
+      next_socket_id_(lane + uint64_t{1}) {
+  sides_ = std::make_unique<EngineSide[]>(end_ - first_);
   SetDefaults(*defaults_);
-  free_.reserve(region.limits().sockets);
+  free_.reserve(end_ - first_);
+}
+
+SocketTable::~SocketTable() {
+  for (uint32_t index = first_; index < fresh_; ++index) {
+    if (Socket socket = At(index)) Close(socket);
+  }
 }
 
 // Every field but the generation and the options starts from zero or "none".
@@ -109,14 +123,14 @@ Handle SocketTable::Open(Type type, uint8_t protocol, uint8_t family, Status sta
   if (!free_.empty()) {
     index = free_.back();
     free_.pop_back();
-  } else if (fresh_ < region_.limits().sockets) {
+  } else if (fresh_ < end_) {
     index = fresh_++;
     new (&region_.entry(index)) Entry();
   } else {
     ++counters_.refused_sockets;
     return {};
   }
-  EngineSide& side = sides_[index];
+  EngineSide& side = sides_[index - first_];
   side.send = SendState{};
   side.receive = ReceiveState{};
   side.errors = ReceiveState{};
@@ -128,7 +142,8 @@ Handle SocketTable::Open(Type type, uint8_t protocol, uint8_t family, Status sta
   Entry& entry = region_.entry(index);
   ResetEntry(entry);
   CopyOptions(*defaults_, entry.options);
-  entry.socket_id.store(next_socket_id_++);
+  entry.socket_id.store(next_socket_id_);
+  next_socket_id_ += region_.limits().lanes;
   entry.type.store(type);
   entry.protocol.store(protocol);
   entry.family.store(family);
@@ -140,8 +155,8 @@ Handle SocketTable::Open(Type type, uint8_t protocol, uint8_t family, Status sta
 }
 
 Socket SocketTable::Find(Handle handle) {
-  if (!region_.HasSlot(handle.index) || handle.index >= fresh_ || (handle.generation & 1) == 0 ||
-      sides_[handle.index].generation != handle.generation) {
+  if (handle.index < first_ || handle.index >= fresh_ || (handle.generation & 1) == 0 ||
+      sides_[handle.index - first_].generation != handle.generation) {
     ++counters_.stale_handles;
     return {};
   }
@@ -149,7 +164,7 @@ Socket SocketTable::Find(Handle handle) {
 }
 
 Socket SocketTable::At(uint32_t index) {
-  if (index >= fresh_ || (sides_[index].generation & 1) == 0) return {};
+  if (index < first_ || index >= fresh_ || (sides_[index - first_].generation & 1) == 0) return {};
   return {this, index};
 }
 

@@ -38,12 +38,12 @@ struct EngineSide {
 };
 
 struct TableCounters {
-  uint64_t opened = 0;             // sockets, by socket() and by accept
-  uint64_t closed = 0;             // slots given back
-  uint64_t refused_sockets = 0;    // no slot
-  uint64_t stale_handles = 0;      // commands and doorbells for slots that had moved on
-  uint64_t events = 0;             // event notices queued
-  uint64_t illegal_changes = 0;    // status changes that the table forbids: a bug if not 0
+  uint64_t opened = 0;           // sockets, by socket() and by accept
+  uint64_t closed = 0;           // slots given back
+  uint64_t refused_sockets = 0;  // no slot
+  uint64_t stale_handles = 0;    // commands and doorbells for slots that had moved on
+  uint64_t events = 0;           // event notices queued
+  uint64_t illegal_changes = 0;  // status changes that the table forbids: a bug if not 0
 };
 
 class SocketTable;
@@ -84,6 +84,10 @@ class SocketTable {
  public:
   // `region` outlives the table.
   SocketTable(const Region& region, uint8_t lane);
+  // Frees what open sockets still hold; their packets' pools outlive the table.
+  ~SocketTable();
+  SocketTable(const SocketTable&) = delete;
+  SocketTable& operator=(const SocketTable&) = delete;
 
   const Region& region() const { return region_; }
   uint8_t lane() const { return lane_; }
@@ -112,15 +116,18 @@ class SocketTable {
   std::unique_ptr<Options> defaults_;
   std::unique_ptr<EngineSide[]> sides_;
   std::vector<uint32_t> free_;
-  uint32_t fresh_ = 0;
+  // Each lane has a share of the slots of its own: first_ to end_ - 1.
+  uint32_t first_;
+  uint32_t end_;
+  uint32_t fresh_;  // the lowest slot never used
   uint32_t open_ = 0;
-  uint64_t next_socket_id_ = 1;
+  uint64_t next_socket_id_;  // counts in steps of lanes: unique in the region
   TableCounters counters_;
 };
 
 inline Handle Socket::handle() const { return {index_, side().generation}; }
 inline Entry& Socket::entry() const { return table_->region_.entry(index_); }
-inline EngineSide& Socket::side() const { return table_->sides_[index_]; }
+inline EngineSide& Socket::side() const { return table_->sides_[index_ - table_->first_]; }
 inline const Region& Socket::region() const { return table_->region_; }
 inline SendQueue Socket::send_queue() const { return {region(), entry(), side().send}; }
 inline ReceiveQueue Socket::receive_queue() const { return {region(), entry(), side().receive}; }

@@ -31,9 +31,9 @@ inline constexpr int kStatusCount = 8;
 enum Activity : uint8_t { kReceiving = 1, kSending = 2 };
 
 constexpr std::string_view ToString(Status status) {
-  constexpr std::string_view kNames[kStatusCount] = {
-      "terminated", "unconnected", "bound",    "connecting",
-      "listening",  "connected",   "shutdown", "disconnected"};
+  constexpr std::string_view kNames[kStatusCount] = {"terminated", "unconnected", "bound",
+                                                     "connecting", "listening",   "connected",
+                                                     "shutdown",   "disconnected"};
   return kNames[static_cast<int>(status)];
 }
 

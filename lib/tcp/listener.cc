@@ -99,8 +99,11 @@ void ListenerSegment(Core& core, Segment& segment, const Sequence* isn_above) {
   if (header.rst()) return;
   // Second: ACK.
   if (header.ack()) {
-    if (!CookieSegment(core, index, segment)) EmitResetFor(core, segment);
-    return;
+    if (CookieSegment(core, index, segment)) return;
+    // While cookies are out, a segment that overtook the one that completes the handshake must not
+    // cost the peer its connection: it is dropped, and comes again.
+    if (core.now <= core.listeners[index].cookies_until) return;
+    return EmitResetFor(core, segment);
   }
   // Third: SYN. What it carries beside is sent again by the peer.
   if (header.syn()) ReceiveSyn(core, index, segment, isn_above);

@@ -23,8 +23,8 @@ const table::Options& OptionsOf(Core& core, const SynRequest& request) {
 bool FindReturnPath(Core& core, const Segment& segment, ip::Path* path) {
   const ip::PacketInfo& info = *segment.info;
   const bool link_local = info.source.is_v6() && info.source.is_link_local();
-  return core.ip.FindPath(core.now, info.source, info.destination,
-                          link_local ? info.interface : 0, path) == ip::PathStatus::kOk;
+  return core.ip.FindPath(core.now, info.source, info.destination, link_local ? info.interface : 0,
+                          path) == ip::PathStatus::kOk;
 }
 
 uint16_t ScopeOf(const Segment& segment) {
@@ -204,9 +204,26 @@ void ReceiveSyn(Core& core, uint32_t listener_index, Segment& segment, const Seq
   core.wheel.Schedule(request.timer, core.now + SynAckTimeout(core, request));
 }
 
+// The SYN was answered by a cookie while the queue was full, and its retransmission found room: the
+// peer may acknowledge either answer.
+static bool AnswersEarlierCookie(Core& core, const SynRequest& request, const Segment& segment) {
+  const wire::TcpHeader& header = segment.header;
+  return header.ack() && !header.syn() && !header.rst() &&
+         header.acknowledgment != request.iss + 1 &&
+         core.now <= core.listeners[request.listener].cookies_until &&
+         CheckCookie(core.key, request.key(), header.sequence - 1, header.acknowledgment - 1,
+                     core.now);
+}
+
 void SynRequestSegment(Core& core, uint32_t index, Segment& segment) {
-  if (!CheckRequest(core, index, segment)) return;
   SynRequest& request = core.syn_requests[index];
+  if (AnswersEarlierCookie(core, request, segment)) {
+    const uint32_t listener = request.listener;
+    RemoveSynRequest(core, index);
+    CookieSegment(core, listener, segment);
+    return;
+  }
+  if (!CheckRequest(core, index, segment)) return;
   if (request.timestamps && segment.options.has_timestamps) {
     request.ts_recent = segment.options.timestamps.value;
   }
@@ -265,8 +282,8 @@ bool CookieSegment(Core& core, uint32_t listener_index, Segment& segment) {
   if (!FindReturnPath(core, segment, &request.path)) return false;
   TakeSyn(core, segment, request);
   request.irs = header.sequence - 1;
-  const auto mss = CheckCookie(core.key, request.key(), request.irs, header.acknowledgment - 1,
-                               core.now);
+  const auto mss =
+      CheckCookie(core.key, request.key(), request.irs, header.acknowledgment - 1, core.now);
   if (!mss) {
     ++core.counters.TcpExtSyncookiesFailed;
     return false;
@@ -280,8 +297,7 @@ bool CookieSegment(Core& core, uint32_t listener_index, Segment& segment) {
   request.sack = options.sack && core.config.sack;
   request.window_scaling = options.window_scaling && core.config.window_scaling;
   request.snd_scale = options.scale;
-  request.rcv_scale =
-      request.window_scaling ? ScaleToOffer(core, OptionsOf(core, request)) : 0;
+  request.rcv_scale = request.window_scaling ? ScaleToOffer(core, OptionsOf(core, request)) : 0;
   if (ConnectionQueueFull(core, listener)) {
     ++core.counters.TcpExtListenOverflows;
     ++core.counters.TcpExtListenDrops;

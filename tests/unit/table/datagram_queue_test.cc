@@ -35,7 +35,8 @@ Read ReadOne(ReceiveReader reader, size_t room, bool peek = false) {
   Read read;
   std::string text(room, 0);
   // Two pieces, one of them empty, to cross the seams.
-  iovec pieces[] = {{text.data(), room / 2}, {nullptr, 0}, {text.data() + room / 2, room - room / 2}};
+  iovec pieces[] = {
+      {text.data(), room / 2}, {nullptr, 0}, {text.data() + room / 2, room - room / 2}};
   read.ok = reader.ReadDatagram(read.header, pieces, read.length, read.flags, peek);
   read.text = text.substr(0, std::min<size_t>(room, read.length));
   return read;

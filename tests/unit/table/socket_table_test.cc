@@ -35,6 +35,27 @@ TEST_CASE("a full table refuses and recovers") {
   CHECK(f.OpenStream());
 }
 
+TEST_CASE("lanes of one region have slots and identifiers of their own") {
+  Fixture f({.sockets = 7, .buffers = 4, .blocks = 4, .lanes = 2});
+  SocketTable first(f.region, 0), second(f.region, 1);
+  std::set<uint32_t> slots;
+  std::set<uint64_t> identifiers;
+  for (SocketTable* table : {&first, &second}) {
+    for (;;) {
+      Handle handle = table->Open(Type::kStream, IPPROTO_TCP, AF_INET, Status::kUnconnected);
+      if (handle.is_none()) break;
+      CHECK(slots.insert(handle.index).second);
+      CHECK(identifiers.insert(f.region.entry(handle.index).socket_id.load()).second);
+      CHECK(f.region.entry(handle.index).engine.load() == table->lane());
+      CHECK_FALSE((table == &first ? second : first).Find(handle));
+      CHECK_FALSE((table == &first ? second : first).At(handle.index));
+    }
+  }
+  CHECK(slots.size() == 7);
+  CHECK(first.open_sockets() == 3);
+  CHECK(second.open_sockets() == 4);
+}
+
 TEST_CASE("socket identifiers are never used twice") {
   Fixture f;
   std::set<uint64_t> seen;

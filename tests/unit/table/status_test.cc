@@ -11,16 +11,16 @@ using enum Status;
 
 // The legal changes once more, written down independently as pairs.
 const std::set<std::pair<Status, Status>> kLegal = {
-    {kTerminated, kUnconnected},   {kTerminated, kConnected},     {kUnconnected, kBound},
-    {kUnconnected, kConnecting},   {kUnconnected, kConnected},    {kUnconnected, kListening},
-    {kUnconnected, kTerminated},   {kBound, kUnconnected},        {kBound, kConnecting},
-    {kBound, kConnected},          {kBound, kListening},          {kBound, kTerminated},
-    {kConnecting, kConnected},     {kConnecting, kDisconnected},  {kConnecting, kTerminated},
-    {kListening, kBound},          {kListening, kUnconnected},    {kListening, kTerminated},
-    {kConnected, kConnected},      {kConnected, kShutdown},       {kConnected, kDisconnected},
-    {kConnected, kBound},          {kConnected, kUnconnected},    {kConnected, kTerminated},
-    {kShutdown, kDisconnected},    {kShutdown, kBound},           {kShutdown, kUnconnected},
-    {kShutdown, kTerminated},      {kDisconnected, kConnecting},  {kDisconnected, kBound},
+    {kTerminated, kUnconnected},   {kTerminated, kConnected},    {kUnconnected, kBound},
+    {kUnconnected, kConnecting},   {kUnconnected, kConnected},   {kUnconnected, kListening},
+    {kUnconnected, kTerminated},   {kBound, kUnconnected},       {kBound, kConnecting},
+    {kBound, kConnected},          {kBound, kListening},         {kBound, kTerminated},
+    {kConnecting, kConnected},     {kConnecting, kDisconnected}, {kConnecting, kTerminated},
+    {kListening, kBound},          {kListening, kUnconnected},   {kListening, kTerminated},
+    {kConnected, kConnected},      {kConnected, kShutdown},      {kConnected, kDisconnected},
+    {kConnected, kBound},          {kConnected, kUnconnected},   {kConnected, kTerminated},
+    {kShutdown, kDisconnected},    {kShutdown, kBound},          {kShutdown, kUnconnected},
+    {kShutdown, kTerminated},      {kDisconnected, kConnecting}, {kDisconnected, kBound},
     {kDisconnected, kUnconnected}, {kDisconnected, kTerminated},
 };
 

@@ -167,8 +167,7 @@ TEST_CASE("a receive queue behaves as a string does, for many seeds, and gives a
       } else {
         std::string into(1 + random.Below(3000), 0);
         bool peek = random.Below(4) == 0;
-        uint32_t taken =
-            reader.Read({reinterpret_cast<uint8_t*>(into.data()), into.size()}, peek);
+        uint32_t taken = reader.Read({reinterpret_cast<uint8_t*>(into.data()), into.size()}, peek);
         REQUIRE(taken == std::min(into.size(), model.size()));
         REQUIRE(into.substr(0, taken) == model.substr(0, taken));
         if (!peek) model.erase(0, taken);
