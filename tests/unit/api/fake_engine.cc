@@ -30,14 +30,20 @@ std::unique_ptr<void, decltype(&std::free)> Zeroed(size_t bytes) {
   return {memory, &std::free};
 }
 
+// A view of a fresh region in which received packets can be named where they are.
+table::Region Shared(void* memory, const table::RegionLimits& limits, const void* anchor) {
+  table::Region region = table::Region::Format(memory, limits);
+  region.ShareMbufs(anchor);
+  return region;
+}
+
 }  // namespace
 
 FakeEngine::FakeEngine(const table::RegionLimits& limits, std::vector<wire::Prefix> prefixes)
     : memory_(Zeroed(table::Region::BytesNeeded(limits))),
-      region_(table::Region::Format(memory_.get(), limits)),
       pool_(256),
+      region_(Shared(memory_.get(), limits, pool_.get())),
       table_(region_, 0) {
-  region_.ShareMbufs(pool_.get());
   REQUIRE(Install({.region = region_, .home = this, .kernel_prefixes = std::move(prefixes)}));
 }
 

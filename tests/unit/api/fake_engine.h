@@ -103,8 +103,8 @@ class FakeEngine : public Home {
   void RunOnce();
 
   std::unique_ptr<void, decltype(&std::free)> memory_;
-  table::Region region_;
   PlainPool pool_;
+  table::Region region_;
   table::SocketTable table_;
   std::mutex mutex_;
   std::thread thread_;
