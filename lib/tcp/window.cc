@@ -20,7 +20,7 @@ Sequence RightEdge(Core& core, const Connection& c) {
   const table::Entry& entry = core.table.region().entry(c.socket);
   const uint32_t buffer = ReceiveBuffer(core, entry);
   const uint32_t queued = c.has(kOrphan) ? 0 : std::min(table::ReceiveQueueBytes(entry), buffer);
-  return c.rcv_nxt + (buffer - queued);
+  return c.rcv_nxt + std::min(buffer - queued, 65535u << c.rcv_scale);
 }
 
 // RFC 9293 section 3.8.6.2.2: the window moves in steps worth a segment.
@@ -68,13 +68,13 @@ uint16_t AdvertiseWindow(Core& core, Connection& c) {
 }
 
 bool WindowUpdateDue(Core& core, const Connection& c) {
-  const table::Entry& entry = core.table.region().entry(c.socket);
-  const int32_t gain = RightEdge(core, c) - c.rcv_adv;
-  const uint32_t buffer = ReceiveBuffer(core, entry);
-  const uint32_t enough = std::min(buffer / 2, 2u * c.rcv_mss);
-  if (gain < static_cast<int32_t>(enough)) return false;
-  // While the peer still has most of a window, its data will bring the news soon enough.
-  return c.receive_window() < buffer / 2 || gain >= static_cast<int32_t>(buffer / 2);
+  if (c.rcv_nxt == c.irs + 1) return false;  // nothing has come, so nothing was read
+  const uint32_t buffer = ReceiveBuffer(core, core.table.region().entry(c.socket));
+  // RFC 9293 section 3.8.6.2.2 asks for a step worth a segment; beside that, while the peer still
+  // has most of its window, acknowledgments of its data will bring the news soon enough.
+  const uint32_t step = std::min(buffer / 2, 2u * c.rcv_mss);
+  const uint32_t enough = std::max(step, c.receive_window());
+  return RightEdge(core, c) - c.rcv_adv >= static_cast<int32_t>(enough);
 }
 
 void TuneReceiveBuffer(Core& core, Connection& c) {

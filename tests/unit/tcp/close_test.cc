@@ -149,7 +149,7 @@ TEST_CASE("Lingering for no time resets") {
   s.Write(socket, "lost");
   s.DropSent();
   s.Close(socket);
-  s.Expect(Rst().Seq(5));
+  s.Expect(Rst().Seq(5).Ack(1));
   CHECK(s.tcp->population().connections == 0);
 }
 
@@ -159,7 +159,7 @@ TEST_CASE("Data for a closed socket is answered with a reset") {
   s.Close(socket);
   s.Expect(FinAck().Seq(1));
   s.Push(Data("hello?").Seq(1).Ack(2));
-  s.Expect(Rst().Seq(2));
+  s.Expect(Rst().Seq(2).Ack(1));
   CHECK(s.counters().TcpExtTCPAbortOnData == 1);
   CHECK(s.tcp->population().connections == 0);
 }
@@ -180,7 +180,7 @@ TEST_CASE("A FIN is sent again until it is acknowledged, by orphans not for ever
   table::Socket socket = s.Serve();
   s.Close(socket);
   s.Expect(FinAck().Seq(1));
-  s.Advance(Milliseconds(200));
+  s.Advance(s.UntilDeadline());
   s.Expect(FinAck().Seq(1));
   s.Advance(Seconds(600));
   CHECK(s.tcp->population().connections == 0);
@@ -211,7 +211,7 @@ TEST_CASE("A listener that closes takes with it what waits") {
   s.Push(Syn().Mss(1460));  // half open
   s.Expect(SynAck());
   s.Close(listener);
-  s.Expect(Rst().Seq(1));
+  s.Expect(Rst().Seq(1).Ack(1));
   CHECK(s.tcp->population().connections == 0);
   CHECK(s.tcp->population().syn_received == 0);
   CHECK(s.table->open_sockets() == 0);

@@ -230,6 +230,7 @@ Seg Script::Parse(const rte_mbuf* packet) {
   }
   s.text = bytes.substr(l3 + header->header_bytes);
   if (header->urg()) s.urgent = header->urgent_pointer;
+  sent_end = std::max(sent_end, *s.seq + static_cast<uint32_t>(s.text->size()));
   return s;
 }
 

@@ -67,7 +67,8 @@ class Script {
   uint32_t last_ts = 0;
   uint16_t last_remote_port = 0;
   uint16_t last_local_port = 0;
-  uint32_t our_isn = 0;  // of the flow last seen to open
+  uint32_t our_isn = 0;   // of the flow last seen to open
+  uint32_t sent_end = 0;  // behind the last byte that was ever sent
   uint32_t peer_isn = 5000;
   void Icmp(ip::IcmpErrorKind kind, uint32_t sequence, uint32_t mtu = 0);
 
