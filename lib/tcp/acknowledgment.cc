@@ -31,10 +31,9 @@ void NotifyWritable(Core& core, Connection& c) {
   table::Socket socket = core.SocketOf(c);
   table::Entry& entry = socket.entry();
   if (table::SendSpaceBytes(entry) * 3ull < entry.options.send_buffer_bytes.load()) return;
-  if ((entry.application_flags.load() & table::kSendBlocked) != 0) {
-    entry.application_flags.ClearBits(table::kSendBlocked);
-    socket.Notify(table::kEventOut);
-  } else if ((entry.event_mask.load() & table::kEventOut) != 0) {
+  // The flag is the application's to clear: it tells it that this is news to somebody.
+  const bool blocked = (entry.application_flags.load() & table::kSendBlocked) != 0;
+  if (blocked || (entry.event_mask.load() & table::kEventOut) != 0) {
     socket.Notify(table::kEventOut);
   }
 }

@@ -115,7 +115,6 @@ bool Stack::Drain(Instant now, uint32_t block, uint32_t budget) {
     queue.PopDatagram();
   }
   if (sent != 0) {
-    socket.entry().application_flags.ClearBits(table::kSendBlocked);
     socket.Notify(table::kEventOut);
   }
   return empty;
