@@ -23,6 +23,11 @@ namespace {
 const wire::Endpoint kPeer{wire::IpAddress::V4(192, 0, 2, 9), 5000, 0};
 const wire::Endpoint kHere{wire::IpAddress::V4(192, 0, 2, 1), 80, 0};
 
+// For any thread, where Catch2's own checks are for one.
+void Must(bool condition) {
+  if (!condition) std::abort();
+}
+
 std::unique_ptr<void, decltype(&std::free)> Zeroed(size_t bytes) {
   bytes = (bytes + 127) / 128 * 128;
   void* memory = std::aligned_alloc(128, bytes);
@@ -44,7 +49,7 @@ FakeEngine::FakeEngine(const table::RegionLimits& limits, std::vector<wire::Pref
       pool_(256),
       region_(Shared(memory_.get(), limits, pool_.get())),
       table_(region_, 0) {
-  REQUIRE(Install({.region = region_, .home = this, .kernel_prefixes = std::move(prefixes)}));
+  Must(Install({.region = region_, .home = this, .kernel_prefixes = std::move(prefixes)}));
 }
 
 FakeEngine::~FakeEngine() {
@@ -208,9 +213,9 @@ Result FakeEngine::Shut(table::Socket socket, uint32_t how) {
 
 rte_mbuf* FakeEngine::Packet(std::string_view bytes) {
   rte_mbuf* packet = rte_pktmbuf_alloc(pool_.get());
-  REQUIRE(packet != nullptr);
+  Must(packet != nullptr);
   char* data = rte_pktmbuf_append(packet, static_cast<uint16_t>(bytes.size()));
-  REQUIRE(data != nullptr);
+  Must(data != nullptr);
   if (!bytes.empty()) std::memcpy(data, bytes.data(), bytes.size());
   return packet;
 }
@@ -221,50 +226,50 @@ table::Entry& FakeEngine::EntryOf(int fd) { return region_.entry(DescriptorHandl
 
 int FakeEngine::ConnectedStream(int family) {
   const int fd = Socket(family, SOCK_STREAM, 0);
-  REQUIRE(fd >= 0);
+  Must(fd >= 0);
   const sockaddr_in v4 = V4("192.0.2.9", 5000);
   const sockaddr_in6 v6 = V6("2001:db8::9", 5000);
-  REQUIRE((family == AF_INET ? Connect(fd, Generic(v4), sizeof(v4))
+  Must((family == AF_INET ? Connect(fd, Generic(v4), sizeof(v4))
                              : Connect(fd, Generic(v6), sizeof(v6))) == 0);
   return fd;
 }
 
 int FakeEngine::Listener() {
   const int fd = Socket(AF_INET, SOCK_STREAM, 0);
-  REQUIRE(fd >= 0);
+  Must(fd >= 0);
   const sockaddr_in here = V4("192.0.2.1", 80);
-  REQUIRE(Bind(fd, Generic(here), sizeof(here)) == 0);
-  REQUIRE(Listen(fd, 16) == 0);
+  Must(Bind(fd, Generic(here), sizeof(here)) == 0);
+  Must(Listen(fd, 16) == 0);
   return fd;
 }
 
 int FakeEngine::BoundDatagram(int family) {
   const int fd = Socket(family, SOCK_DGRAM, 0);
-  REQUIRE(fd >= 0);
+  Must(fd >= 0);
   const sockaddr_in v4 = V4("192.0.2.1", 53);
   const sockaddr_in6 v6 = V6("2001:db8::1", 53);
-  REQUIRE((family == AF_INET ? Bind(fd, Generic(v4), sizeof(v4))
+  Must((family == AF_INET ? Bind(fd, Generic(v4), sizeof(v4))
                              : Bind(fd, Generic(v6), sizeof(v6))) == 0);
   return fd;
 }
 
 void FakeEngine::Deliver(int fd, std::string_view bytes) {
   table::Socket socket = At(fd);
-  REQUIRE(socket.receive_queue().Push(Packet(bytes), false));
+  Must(socket.receive_queue().Push(Packet(bytes), false));
   socket.Notify(table::kEventIn);
 }
 
 void FakeEngine::DeliverDatagram(int fd, std::string_view bytes,
                                  const table::DatagramHeader& header) {
   table::Socket socket = At(fd);
-  REQUIRE(socket.receive_queue().PushDatagram(header, Packet(bytes), false));
+  Must(socket.receive_queue().PushDatagram(header, Packet(bytes), false));
   socket.Notify(table::kEventIn);
 }
 
 void FakeEngine::DeliverError(int fd, std::string_view bytes,
                               const table::DatagramHeader& header) {
   table::Socket socket = At(fd);
-  REQUIRE(socket.error_queue().PushDatagram(header, Packet(bytes), false));
+  Must(socket.error_queue().PushDatagram(header, Packet(bytes), false));
   socket.Notify(table::kEventErr);
 }
 
@@ -297,12 +302,12 @@ void FakeEngine::Refuse(int fd) {
 table::Handle FakeEngine::Arrive(int listener) {
   table::Handle handle =
       table_.Open(table::Type::kStream, IPPROTO_TCP, AF_INET, Status::kConnected);
-  REQUIRE(!handle.is_none());
+  Must(!handle.is_none());
   table::Entry& entry = region_.entry(handle.index);
   entry.local.Store(kHere);
   entry.remote.Store(kPeer);
   table::Socket socket = At(listener);
-  REQUIRE(socket.connection_queue().Push(handle));
+  Must(socket.connection_queue().Push(handle));
   socket.Notify(table::kEventIn);
   return handle;
 }
@@ -319,7 +324,7 @@ std::string FakeEngine::TakeSent(int fd) {
   table::SendQueue queue = socket.send_queue();
   std::string taken;
   const uint32_t bytes = queue.bytes();
-  REQUIRE(queue.Read(0, bytes, [&taken](std::span<const uint8_t> piece) {
+  Must(queue.Read(0, bytes, [&taken](std::span<const uint8_t> piece) {
     taken.append(reinterpret_cast<const char*>(piece.data()), piece.size());
   }));
   queue.Release(bytes);
