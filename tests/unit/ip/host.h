@@ -1,6 +1,7 @@
 // A host for tests: a stack with one Ethernet interface in virtual time, frames as byte vectors.
 #pragma once
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <functional>
@@ -211,7 +212,8 @@ class Host {
       rte_mbuf* m = rte_pktmbuf_alloc(pool_.get());
       REQUIRE(m != nullptr);
       const size_t n = std::min(split, bytes.size() - at);
-      std::memcpy(rte_pktmbuf_append(m, static_cast<uint16_t>(n)), bytes.data() + at, n);
+      char* to = rte_pktmbuf_append(m, static_cast<uint16_t>(n));
+      std::copy_n(bytes.begin() + static_cast<long>(at), n, to);
       if (head == nullptr) {
         head = m;
       } else {
