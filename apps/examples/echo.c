@@ -3,6 +3,7 @@
  *   echo sluice.yaml 7
  *
  * The configuration names the port, the addresses and the routes; see sluice.yaml(5). */
+#define _GNU_SOURCE
 #include <netinet/in.h>
 #include <signal.h>
 #include <sluice/instance.h>

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/context.h"
+#include "observe/server.h"
 #include "runtime/engine_config.h"
 
 namespace sluice::runtime {
@@ -22,6 +23,8 @@ constexpr unsigned kPoolPacketsMax = 65536;
 wire::Prefix PrefixOf(std::string_view text) { return *wire::ParsePrefix(text); }
 
 }  // namespace
+
+Instance::Instance(InstanceSettings settings) : settings_(std::move(settings)) {}
 
 absl::StatusOr<std::unique_ptr<Instance>> Instance::Start(InstanceSettings settings) {
   if (api::IsInstalled()) {
@@ -42,6 +45,7 @@ absl::StatusOr<std::unique_ptr<Instance>> Instance::Start(InstanceSettings setti
   if (status.ok()) status = instance->MakeHome();
   if (status.ok()) status = instance->InstallCalls();
   if (!status.ok()) return status;
+  if (s.configuration.progress != Progress::kManual) instance->StartServer();
   return instance;
 }
 
@@ -86,8 +90,9 @@ absl::Status Instance::MakeEngines() {
   region_.ShareMbufs(anchor);
   for (uint16_t lane = 0; lane < configuration.engine.count; ++lane) {
     rte_mempool* pool = ports_.empty() ? pool_->get() : ports_.first()->pool(lane);
-    auto engine = std::make_unique<engine::Engine>(
-        MakeEngineConfig(configuration, MakeKey(lane), pool), region_, static_cast<uint8_t>(lane));
+    engine_configs_.push_back(MakeEngineConfig(configuration, MakeKey(lane), pool));
+    auto engine = std::make_unique<engine::Engine>(engine_configs_.back(), region_,
+                                                   static_cast<uint8_t>(lane));
     SetSocketDefaults(configuration, &engine->sockets().defaults());
     absl::Status status =
         ConfigureEngine(configuration, ports_, lane, clock_->Now(), engine.get());
@@ -152,6 +157,7 @@ absl::Status Instance::InstallCalls() {
 }
 
 Instance::~Instance() {
+  server_.reset();
   if (installed_) {
     api::Uninstall();
     Drain(program_clock_ != nullptr ? Duration() : kDrainMax);
@@ -181,9 +187,15 @@ bool Instance::AdvanceTo(Instant now) {
 }
 
 api::WaitOutcome Instance::Wait(Instant deadline) {
-  uint32_t seen = 0;
-  for (const auto& set : sets_) seen += set->notices();
-  api::DispatchEvents();
+  // What was announced after this thread's last wait ended may be what it looked for in vain.
+  static thread_local uint32_t seen = 0;
+  uint32_t notices = 0;
+  for (const auto& set : sets_) notices += set->notices();
+  if (notices != seen) {
+    seen = notices;
+    api::DispatchEvents();
+    return api::WaitOutcome::kLook;
+  }
   api::WaitRequest request = {.notices_seen = seen, .deadline = deadline};
   if (inline_home_) return inline_home_->WaitForNews(request);
   if (manual_home_) return manual_home_->WaitForNews(request);

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -26,6 +27,10 @@
 #include "runtime/manual_home.h"
 #include "runtime/port_set.h"
 #include "runtime/threads_home.h"
+
+namespace sluice::observe {
+class Server;
+}
 
 namespace sluice::runtime {
 
@@ -66,12 +71,14 @@ class Instance {
   void Drain(Duration limit);
 
  private:
-  explicit Instance(InstanceSettings settings) : settings_(std::move(settings)) {}
+  explicit Instance(InstanceSettings settings);
 
   absl::Status MapRegion();
   absl::Status MakeEngines();
   absl::Status MakeHome();
   absl::Status InstallCalls();
+  void StartServer();
+  std::string Describe();
   void CloseAll();
   SipKey MakeKey(uint64_t lane) const;
 
@@ -83,6 +90,7 @@ class Instance {
   void* region_memory_ = nullptr;
   size_t region_bytes_ = 0;
   table::Region region_;
+  std::vector<engine::EngineConfig> engine_configs_;
   std::vector<std::unique_ptr<engine::Engine>> engines_;
   std::vector<std::unique_ptr<EngineSet>> sets_;
   // One of these.
@@ -91,6 +99,7 @@ class Instance {
   std::unique_ptr<ThreadsHome> threads_home_;
   api::Home* home_ = nullptr;
   bool installed_ = false;
+  std::unique_ptr<observe::Server> server_;
 };
 
 }  // namespace sluice::runtime

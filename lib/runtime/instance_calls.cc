@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <sluice/instance.h>
+#include <string.h>
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 

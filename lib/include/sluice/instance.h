@@ -57,6 +57,8 @@ struct sluice_settings {
   void* clock_argument; /* handed to `clock` */
   uint64_t seed;        /* of all that is random, for runs that can be repeated; 0: the kernel's */
 };
+#define SLUICE_SETTINGS_INITIALIZER \
+  { sizeof(struct sluice_settings), NULL, NULL, NULL, 0, NULL, NULL, 0 }
 
 /* Starts the instance. `yaml` is the configuration; NULL takes the one that the environment names:
  * SLUICE_CONFIG (a file's path) or SLUICE_CONFIG_INLINE (the text itself). If it fails, `error`
