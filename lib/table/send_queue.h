@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include "table/ring.h"
 
@@ -41,7 +42,8 @@ class SendQueue {
   }
 
   // Calls sink(std::span<const uint8_t>) for `length` bytes that start `offset` bytes behind the
-  // first unreleased one. Returns false if the queue does not hold them.
+  // first unreleased one. Returns false if the queue does not hold them. A sink with a second
+  // parameter, uint16_t, is told the DescriptorFlags of each piece that ends its descriptor.
   template <typename Sink>
   bool Read(uint32_t offset, uint32_t length, Sink&& sink);
 
@@ -90,7 +92,12 @@ bool SendQueue::Read(uint32_t offset, uint32_t length, Sink&& sink) {
       std::span<const uint8_t> payload = region_.Payload(descriptor);
       if (payload.empty()) return false;
       payload = payload.subspan(skip, std::min<size_t>(length, payload.size() - skip));
-      sink(payload);
+      if constexpr (std::is_invocable_v<Sink, std::span<const uint8_t>, uint16_t>) {
+        const bool to_end = skip + payload.size() == descriptor.length;
+        sink(payload, static_cast<uint16_t>(to_end ? descriptor.flags : 0));
+      } else {
+        sink(payload);
+      }
       length -= static_cast<uint32_t>(payload.size());
       start += static_cast<uint32_t>(payload.size());
     }

@@ -20,8 +20,7 @@ void MeasureRtt(Core& core, Connection& c, const Segment& segment) {
     return RttSample(core, c, core.now - c.rtt_started);
   }
   if (!c.has(kRetransmitted) || !c.has(kTimestamps)) return;
-  const uint32_t elapsed_ms =
-      core.clock_ms() + c.ts_offset - segment.options.timestamps.echo_reply;
+  const uint32_t elapsed_ms = core.clock_ms() + c.ts_offset - segment.options.timestamps.echo_reply;
   if (elapsed_ms < 600000) RttSample(core, c, Milliseconds(elapsed_ms));
 }
 

@@ -4,8 +4,8 @@
 // A connection names its assembly by index and has none while nothing waits. Bounded by packets in
 // all, packets for one connection, and connections; the receive window bounds the bytes.
 //
-//   pool.Insert(&c.assembly, begin, packet, fin);      // takes the packet, unless the answer is kFull
-//   while (pool.Take(&c.assembly, c.rcv_nxt, &piece)) deliver(piece);
+//   pool.Insert(&c.assembly, begin, packet, fin);      // takes the packet, unless the answer is
+//   kFull while (pool.Take(&c.assembly, c.rcv_nxt, &piece)) deliver(piece);
 #pragma once
 
 #include <cstdint>
@@ -51,8 +51,8 @@ class AssemblerPool {
  public:
   enum class Result : uint8_t {
     kHeld,
-    kDuplicate,         // all of it was there already; the packet was freed
-    kPacketsFull,       // a limit: the caller still has the packet
+    kDuplicate,    // all of it was there already; the packet was freed
+    kPacketsFull,  // a limit: the caller still has the packet
     kConnectionsFull,
   };
 
@@ -61,8 +61,8 @@ class AssemblerPool {
 
   // `packet` holds the payload from `begin` on, which is beyond rcv_nxt; nullptr for a lone FIN.
   Result Insert(uint32_t* assembly, Sequence begin, rte_mbuf* packet, bool fin);
-  // Takes what continues at `rcv_nxt`, if anything does, cut to begin there. Frees what lies before.
-  // The assembly ends with its last packet.
+  // Takes what continues at `rcv_nxt`, if anything does, cut to begin there. Frees what lies
+  // before. The assembly ends with its last packet.
   bool Take(uint32_t* assembly, Sequence rcv_nxt, Piece* piece);
   // The blocks to report, latest first.
   std::span<const wire::SackBlock> Blocks(uint32_t assembly) const {

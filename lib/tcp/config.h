@@ -14,15 +14,15 @@ struct Config {
   rte_mempool* pool = nullptr;
 
   // Limits of what is kept.
-  uint32_t connections_max = 65536;        // control blocks
+  uint32_t connections_max = 65536;  // control blocks
   uint32_t listeners_max = 1024;
-  uint32_t syn_received_max = 4096;        // half-open connections of all listeners
-  uint32_t time_wait_max = 32768;          // records of closed connections
-  uint32_t somaxconn = 4096;               // the largest backlog
-  uint32_t out_of_order_packets_max = 16384;            // held by all connections together
+  uint32_t syn_received_max = 4096;           // half-open connections of all listeners
+  uint32_t time_wait_max = 32768;             // records of closed connections
+  uint32_t somaxconn = 4096;                  // the largest backlog
+  uint32_t out_of_order_packets_max = 16384;  // held by all connections together
   uint32_t out_of_order_packets_per_connection = 4096;
-  uint32_t disordered_connections_max = 4096;           // that hold packets out of order at a time
-  uint32_t scoreboards_max = 4096;                      // that have SACK blocks to remember
+  uint32_t disordered_connections_max = 4096;  // that hold packets out of order at a time
+  uint32_t scoreboards_max = 4096;             // that have SACK blocks to remember
 
   // Buffers, in bytes of payload. Autotuning stays below the maximum; so do SO_SNDBUF, SO_RCVBUF.
   uint32_t receive_buffer_max_bytes = 6 * 1024 * 1024;
@@ -47,8 +47,8 @@ struct Config {
   Duration fin_wait_2 = Seconds(60);        // for sockets that the application has closed
   uint8_t syn_retries = 6;
   uint8_t syn_ack_retries = 5;
-  uint8_t retries = 15;         // R2 (RFC 1122 section 4.2.3.5), as a count of backoffs
-  uint8_t orphan_retries = 8;   // the same once the application has closed
+  uint8_t retries = 15;        // R2 (RFC 1122 section 4.2.3.5), as a count of backoffs
+  uint8_t orphan_retries = 8;  // the same once the application has closed
   uint32_t challenge_acks_per_second = 1000;  // RFC 5961 section 7
   uint32_t resets_per_second = 10000;         // for segments that belong to no connection
 };

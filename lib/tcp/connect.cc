@@ -181,7 +181,11 @@ Result StartConnect(Core& core, table::Socket socket, const wire::Endpoint& to) 
   if (!old.is_none()) c.iss = Max(c.iss, isn_above);
   c.snd_una = c.iss;
   c.snd_nxt = c.iss + 1;
-  core.AddFlow(FlowNumber(FlowKind::kConnection, index));
+  if (!core.AddFlow(FlowNumber(FlowKind::kConnection, index))) {
+    if (!local.kept) ReleaseBinding(core, local.binding, true);
+    core.connections.Return(index);
+    return Result::kNoBuffers;
+  }
   SetBlock(socket, BlockKind::kConnection, index);
   entry.engine_flags.ClearBits(table::kEndOfStream | table::kSendClosed);
   entry.local.Store(c.local());

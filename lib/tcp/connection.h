@@ -52,32 +52,32 @@ enum Deadline : uint8_t {
 inline constexpr int kDeadlineCount = 4;
 
 enum ConnectionFlag : uint32_t {
-  kTouched = 1 << 0,        // in the list that EndOfBurst goes through
-  kDead = 1 << 1,           // only that list still holds it
-  kOrphan = 1 << 2,         // the application has closed the socket
+  kTouched = 1 << 0,  // in the list that EndOfBurst goes through
+  kDead = 1 << 1,     // only that list still holds it
+  kOrphan = 1 << 2,   // the application has closed the socket
   kAckNow = 1 << 3,
-  kAckDelayed = 1 << 4,     // an acknowledgment is owed, and may wait
-  kWindowUpdate = 1 << 5,   // the application has read: look whether the window moved enough
-  kTimestamps = 1 << 6,     // negotiated
+  kAckDelayed = 1 << 4,    // an acknowledgment is owed, and may wait
+  kWindowUpdate = 1 << 5,  // the application has read: look whether the window moved enough
+  kTimestamps = 1 << 6,    // negotiated
   kSack = 1 << 7,
   kWindowScaling = 1 << 8,
-  kFinQueued = 1 << 9,      // nothing follows send_end
+  kFinQueued = 1 << 9,  // nothing follows send_end
   kFinSent = 1 << 10,
   kFinReceived = 1 << 11,
-  kProbing = 1 << 12,       // the retransmission deadline is a zero-window probe's
-  kProbeSent = 1 << 13,     // the byte at snd_nxt is out, in a probe
-  kForceSend = 1 << 14,     // the override timer of RFC 1122 section 4.2.3.4 has fired
-  kTimingRtt = 1 << 15,     // rtt_sequence is being timed
-  kInteractive = 1 << 16,   // answers follow requests: acknowledgments wait for them
+  kProbing = 1 << 12,      // the retransmission deadline is a zero-window probe's
+  kProbeSent = 1 << 13,    // the byte at snd_nxt is out, in a probe
+  kForceSend = 1 << 14,    // the override timer of RFC 1122 section 4.2.3.4 has fired
+  kTimingRtt = 1 << 15,    // rtt_sequence is being timed
+  kInteractive = 1 << 16,  // answers follow requests: acknowledgments wait for them
   kDsackPending = 1 << 17,
-  kCanUndo = 1 << 18,       // the reduction of cwnd may turn out to be spurious (RFC 3522)
-  kUrgentSeen = 1 << 20,    // rcv_up is valid
-  kNotified = 1 << 21,      // the application was told in this burst
-  kNotifyAgain = 1 << 22,   // and there is more since
-  kCwndLimited = 1 << 23,   // the last output stopped at cwnd
-  kOwnsBinding = 1 << 24,   // else it shares its listener's
-  kKeepBinding = 1 << 25,   // bound by bind(): it outlives a failed connect
-  kActive = 1 << 26,        // we opened it
+  kCanUndo = 1 << 18,        // the reduction of cwnd may turn out to be spurious (RFC 3522)
+  kUrgentSeen = 1 << 20,     // rcv_up is valid
+  kNotified = 1 << 21,       // the application was told in this burst
+  kNotifyAgain = 1 << 22,    // and there is more since
+  kCwndLimited = 1 << 23,    // the last output stopped at cwnd
+  kOwnsBinding = 1 << 24,    // else it shares its listener's
+  kKeepBinding = 1 << 25,    // bound by bind(): it outlives a failed connect
+  kActive = 1 << 26,         // we opened it
   kRetransmitted = 1 << 27,  // something was sent twice since snd_una last moved
 };
 
@@ -131,9 +131,9 @@ struct Connection {
   uint32_t snd_wnd = 0;      // scaled
   uint32_t snd_wnd_max = 0;  // the largest the peer ever gave
   Sequence rcv_nxt;
-  Sequence rcv_adv;        // right edge of the window that the peer knows of
-  Sequence rcv_acked;      // rcv_nxt as last acknowledged (Last.ACK.sent of RFC 7323)
-  uint16_t mss = 536;      // payload of a full segment, timestamps taken off
+  Sequence rcv_adv;         // right edge of the window that the peer knows of
+  Sequence rcv_acked;       // rcv_nxt as last acknowledged (Last.ACK.sent of RFC 7323)
+  uint16_t mss = 536;       // payload of a full segment, timestamps taken off
   uint16_t peer_mss = 536;  // as its SYN said
   uint32_t ts_recent = 0;
   uint32_t ts_recent_ms = 0;  // our clock, truncated, when ts_recent was set
@@ -147,9 +147,9 @@ struct Connection {
   uint16_t scope = 0;  // FlowKey::scope
   uint8_t ttl = 0;     // 0: the interface's
   uint8_t traffic_class = 0;
-  uint8_t minimum_ttl = 0;  // RFC 5082
+  uint8_t minimum_ttl = 0;    // RFC 5082
   uint8_t fragmentation = 0;  // ip::Fragmentation
-  uint8_t quick_acks = 0;   // full segments yet to be acknowledged at once
+  uint8_t quick_acks = 0;     // full segments yet to be acknowledged at once
   uint8_t dup_acks = 0;
 
   // Timers.
@@ -181,8 +181,8 @@ struct Connection {
   // The two ends of the streams.
   Sequence iss;
   Sequence irs;
-  Sequence send_end;   // where our FIN stands, if kFinQueued
-  Sequence rcv_up;     // the urgent byte
+  Sequence send_end;  // where our FIN stands, if kFinQueued
+  Sequence rcv_up;    // the urgent byte
   uint32_t assembly = kNone;
   Sequence dsack_begin;
   Sequence dsack_end;

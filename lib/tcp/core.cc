@@ -44,9 +44,8 @@ ip::FlowKey Core::KeyOf(FlowNumber number) const {
 }
 
 FlowNumber Core::FindFlow(const ip::FlowKey& flow) const {
-  return FlowNumber::FromBits(
-      flows.Find(flows.Hash(flow), flow,
-                 [this](uint32_t bits) { return KeyOf(FlowNumber::FromBits(bits)); }));
+  return FlowNumber::FromBits(flows.Find(
+      flows.Hash(flow), flow, [this](uint32_t bits) { return KeyOf(FlowNumber::FromBits(bits)); }));
 }
 
 bool Core::AddFlow(FlowNumber number) {
@@ -55,9 +54,7 @@ bool Core::AddFlow(FlowNumber number) {
   return false;
 }
 
-void Core::RemoveFlow(FlowNumber number) {
-  flows.Erase(flows.Hash(KeyOf(number)), number.bits());
-}
+void Core::RemoveFlow(FlowNumber number) { flows.Erase(flows.Hash(KeyOf(number)), number.bits()); }
 
 void Core::Reschedule(Connection& c) {
   Instant earliest = c.deadlines[0];

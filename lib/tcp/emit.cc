@@ -59,6 +59,11 @@ class PayloadWriter {
   PayloadWriter(Core& core, rte_mbuf* head, uint16_t segments_max, bool sum)
       : core_(core), head_(head), tail_(head), segments_left_(segments_max - 1), summing_(sum) {}
 
+  void Append(std::span<const uint8_t> bytes, uint16_t flags) {
+    Append(bytes);
+    if ((flags & table::kUrgent) != 0) urgent_end_ = static_cast<uint32_t>(written_);
+  }
+
   void Append(std::span<const uint8_t> bytes) {
     while (!bytes.empty() && ok_) {
       if (rte_pktmbuf_tailroom(tail_) == 0 && !Extend()) return;
@@ -78,6 +83,8 @@ class PayloadWriter {
 
   bool ok() const { return ok_; }
   uint64_t sum() const { return sum_; }
+  // Bytes up to and with the last urgent one; 0: none is urgent.
+  uint32_t urgent_end() const { return urgent_end_; }
 
  private:
   bool Extend() {
@@ -101,6 +108,7 @@ class PayloadWriter {
   bool summing_;
   bool ok_ = true;
   size_t written_ = 0;
+  uint32_t urgent_end_ = 0;
   uint64_t sum_ = 0;
 };
 
@@ -145,7 +153,8 @@ void Acknowledged(Connection& c) {
 }  // namespace
 
 uint32_t SackOptionBytes(const Core& core, const Connection& c) {
-  if (!c.has(kSack) || (c.assembly == kNone && !c.has(kDsackPending))) [[likely]] return 0;
+  if (!c.has(kSack) || (c.assembly == kNone && !c.has(kDsackPending))) [[likely]]
+    return 0;
   wire::TcpOptions options;
   AddSackBlocks(core, c, &options);
   return options.sack_count == 0 ? 0 : 4 + 8u * options.sack_count;
@@ -192,8 +201,8 @@ Emitted EmitSegment(Core& core, Connection& c, Sequence begin, uint32_t bytes, u
   header.window = AdvertiseWindow(core, c);
   header.Emit({at, header_bytes});
 
-  ip::Outbound outbound = TcpOutbound(c.ttl, c.traffic_class,
-                                      static_cast<ip::Fragmentation>(c.fragmentation));
+  ip::Outbound outbound =
+      TcpOutbound(c.ttl, c.traffic_class, static_cast<ip::Fragmentation>(c.fragmentation));
   outbound.transport_header_bytes = static_cast<uint16_t>(header_bytes);
   outbound.transport_sum_valid = core.ip.SoftwareChecksum(c.path, ip::kProtocolTcp);
   if (bytes != 0) {
@@ -201,17 +210,29 @@ Emitted EmitSegment(Core& core, Connection& c, Sequence begin, uint32_t bytes, u
     PayloadWriter writer(core, packet, segments_max, outbound.transport_sum_valid);
     const bool held = core.SocketOf(c).send_queue().Read(
         static_cast<uint32_t>(begin - c.snd_una), bytes,
-        [&](std::span<const uint8_t> piece) { writer.Append(piece); });
+        [&](std::span<const uint8_t> piece, uint16_t marks) { writer.Append(piece, marks); });
     if (!held || !writer.ok()) {
       rte_pktmbuf_free(packet);
       c.rcv_adv = edge_before;
       return held ? Emitted::kRetry : Emitted::kCorrupt;
     }
     outbound.transport_sum = writer.sum();
-    const uint32_t beside = header_bytes - wire::kTcpHeaderBytesMin -
-                            (c.has(kTimestamps) ? kTimestampBytes : 0);
+    const uint32_t beside =
+        header_bytes - wire::kTcpHeaderBytesMin - (c.has(kTimestamps) ? kTimestampBytes : 0);
     const uint32_t full = c.mss - beside;
     if (bytes > full) packet->tso_segsz = static_cast<uint16_t>(full);
+    if (writer.urgent_end() != 0) {
+      if (bytes > full) {
+        rte_pktmbuf_free(packet);
+        c.rcv_adv = edge_before;
+        return Emitted::kSplit;
+      }
+      // The pointer names the byte behind the urgent one, as everybody has it (RFC 6093 section
+      // 2.1).
+      header.flags |= wire::kTcpUrg;
+      header.urgent_pointer = static_cast<uint16_t>(writer.urgent_end());
+      header.Emit({at, header_bytes});
+    }
   }
   if (outbound.transport_sum_valid) outbound.transport_sum += wire::Sum({at, header_bytes});
   const Emitted outcome = OutcomeOf(core, core.ip.Send(core.now, packet, outbound, c.path));
@@ -253,8 +274,7 @@ void EmitResetFor(Core& core, const Segment& segment) {
     out.sequence = in.acknowledgment;
     out.flags = wire::kTcpRst;
   } else {
-    out.acknowledgment =
-        in.sequence + segment.payload + (in.syn() ? 1 : 0) + (in.fin() ? 1 : 0);
+    out.acknowledgment = in.sequence + segment.payload + (in.syn() ? 1 : 0) + (in.fin() ? 1 : 0);
     out.flags = wire::kTcpRst | wire::kTcpAck;
   }
   EmitControl(core, path, out, {});

@@ -20,6 +20,7 @@ enum class Emitted : uint8_t {
   kRetry,    // no packet, or no room in the transmit queue: soon there will be
   kTooBig,   // path.mtu has shrunk
   kLost,     // no way to the peer just now: as if the network had lost it
+  kSplit,    // urgent data: it must go in segments that the port does not cut
   kCorrupt,  // the send queue does not hold the bytes it was said to hold
 };
 

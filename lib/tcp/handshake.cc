@@ -19,8 +19,8 @@ constexpr uint8_t kQuickAcks = 16;  // as many as an initial window may bring, a
 
 // RFC 9293 section 3.10.7.3 and RFC 7323 section 2.2: what both sides want is on.
 void Negotiate(Core& core, Connection& c, const wire::TcpOptions& options) {
-  c.peer_mss = options.has_mss ? std::max(options.mss, core.config.minimum_mss_bytes)
-                               : DefaultMss(c.path);
+  c.peer_mss =
+      options.has_mss ? std::max(options.mss, core.config.minimum_mss_bytes) : DefaultMss(c.path);
   if (!options.has_window_scale) c.clear(kWindowScaling);
   if (!options.has_timestamps) c.clear(kTimestamps);
   if (!options.sack_permitted) c.clear(kSack);
@@ -135,8 +135,8 @@ void ResendSyn(Core& core, Connection& c) {
     header.flags |= wire::kTcpAck;
     header.acknowledgment = c.rcv_nxt;
   }
-  header.window = static_cast<uint16_t>(
-      InitialReceiveWindow(core, core.SocketOf(c).entry().options));
+  header.window =
+      static_cast<uint16_t>(InitialReceiveWindow(core, core.SocketOf(c).entry().options));
   const SynOffer offer{.mss = c.advertised_mss,
                        .timestamps = c.has(kTimestamps),
                        .sack = c.has(kSack),
@@ -189,9 +189,8 @@ void Establish(Core& core, Connection& c, const Segment& segment) {
   c.snd_wl1 = segment.header.sequence;
   c.snd_wl2 = segment.header.acknowledgment;
   // RFC 6928 section 2: not after the handshake itself met with losses.
-  c.congestion.cwnd = c.retransmits > 1
-                          ? c.mss
-                          : InitialWindow(c.mss, core.config.initial_window_segments);
+  c.congestion.cwnd =
+      c.retransmits > 1 ? c.mss : InitialWindow(c.mss, core.config.initial_window_segments);
   c.retransmits = 0;
   c.soft_error = table::Result::kOk;
   c.deadlines[kRetransmit] = Instant::Never();

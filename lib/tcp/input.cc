@@ -113,8 +113,8 @@ Step CheckSequence(Core& core, Connection& c, Segment& segment) {
     if (acceptable) AcknowledgeNow(core, c);
   } else {
     const Sequence last = segment.begin + (length - 1);
-    acceptable = (c.rcv_nxt <= segment.begin && segment.begin < edge) ||
-                 (c.rcv_nxt <= last && last < edge);
+    acceptable =
+        (c.rcv_nxt <= segment.begin && segment.begin < edge) || (c.rcv_nxt <= last && last < edge);
   }
   if (!acceptable) return Unacceptable(core, c, segment);
   TakeTimestamp(core, c, segment);

@@ -16,9 +16,9 @@ inline Sequence InitialSequence(const SipKey& key, const ip::FlowKey& flow, Inst
   constexpr uint32_t kPurpose = 1;
   // RFC 9293 section 3.4.1: a clock of 4 us.
   const auto clock = static_cast<uint32_t>(now.nanoseconds() / 4000);
-  return Sequence(clock + static_cast<uint32_t>(SipHashOf(key, flow.local.bytes(),
-                                                          flow.remote.bytes(), flow.local_port,
-                                                          flow.remote_port, kPurpose)));
+  return Sequence(clock +
+                  static_cast<uint32_t>(SipHashOf(key, flow.local.bytes(), flow.remote.bytes(),
+                                                  flow.local_port, flow.remote_port, kPurpose)));
 }
 
 // Without the ports' part of a clock: the same for every incarnation, so that PAWS and RFC 6191 can

@@ -18,7 +18,7 @@ struct Listener {
   uint32_t socket = kNone;
   uint32_t binding = kNone;
   uint32_t backlog = 0;
-  uint32_t half_open = 0;                  // SYN requests
+  uint32_t half_open = 0;                                       // SYN requests
   Instant cookies_until = Instant::FromNanoseconds(INT64_MIN);  // cookies were sent of late
 };
 

@@ -15,10 +15,10 @@ namespace {
 
 // What one round of output knows.
 struct Round {
-  Sequence end;          // of the data that may be sent
-  uint32_t pipe = 0;     // bytes in the network
-  uint32_t cut = 0;      // payload of a full segment, all options taken off
-  uint32_t most = 0;     // payload that may be handed to the port at once
+  Sequence end;       // of the data that may be sent
+  uint32_t pipe = 0;  // bytes in the network
+  uint32_t cut = 0;   // payload of a full segment, all options taken off
+  uint32_t most = 0;  // payload that may be handed to the port at once
   bool fin_due = false;
 };
 
@@ -40,6 +40,7 @@ Next Failed(Core& core, Connection& c, Emitted outcome) {
       return Next::kGone;
     case Emitted::kSent:
     case Emitted::kLost:
+    case Emitted::kSplit:
       break;
   }
   return Next::kGoOn;
@@ -75,6 +76,7 @@ Next SendNew(Core& core, Connection& c, Round& round, uint32_t bytes) {
   if (fin) flags = bytes == 0 ? wire::kTcpFin : wire::kTcpFin | wire::kTcpPsh;
   if (c.flight() == 0) c.progress_ms = core.clock_ms();
   const Emitted outcome = EmitSegment(core, c, c.snd_nxt, bytes, flags);
+  if (outcome == Emitted::kSplit) return SendNew(core, c, round, round.cut);
   const Next next = Failed(core, c, outcome);
   if (next != Next::kGoOn) return next;
   if (bytes != 0) NoteDataSent(core, c, bytes);

@@ -78,8 +78,8 @@ bool Undo(Core& core, Connection& c, const Segment& segment) {
 void Grow(Core& core, Connection& c, uint32_t acked, uint32_t flight_before) {
   // RFC 9438 section 5.8 and RFC 7661 section 3: a window that was not used proves nothing.
   const bool slow_start = c.congestion.cwnd < c.congestion.ssthresh;
-  const bool used = c.has(kCwndLimited) ||
-                    (slow_start && uint64_t{flight_before} * 2 >= c.congestion.cwnd);
+  const bool used =
+      c.has(kCwndLimited) || (slow_start && uint64_t{flight_before} * 2 >= c.congestion.cwnd);
   if (used) OnAcknowledged(c.congestion, core.now, acked, c.mss, c.srtt_us);
 }
 
@@ -87,7 +87,8 @@ void Grow(Core& core, Connection& c, uint32_t acked, uint32_t flight_before) {
 
 uint32_t TakeSackBlocks(Core& core, Connection& c, const Segment& segment) {
   const wire::TcpOptions& options = segment.options;
-  if (options.sack_count == 0 || !c.has(kSack)) [[likely]] return 0;
+  if (options.sack_count == 0 || !c.has(kSack)) [[likely]]
+    return 0;
   const Sequence ack = segment.header.acknowledgment;
   uint32_t news = 0;
   for (unsigned i = 0; i < options.sack_count; ++i) {
@@ -191,7 +192,8 @@ void ResendAll(Core& core, Connection& c) {
 
 uint32_t Pipe(const Core& core, const Connection& c) {
   const uint32_t flight = c.flight();
-  if (c.recovery == Recovery::kOpen) [[likely]] return flight;
+  if (c.recovery == Recovery::kOpen) [[likely]]
+    return flight;
   const Scoreboard* s = ScoreboardOf(core, c);
   const bool loss = c.recovery == Recovery::kLoss;
   if (s == nullptr || s->empty()) {

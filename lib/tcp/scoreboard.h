@@ -1,6 +1,6 @@
-// What the peer has said by SACK that it holds beyond SND.UNA (RFC 2018, RFC 6675 section 3): ranges
-// in order that neither touch nor overlap. Bounded: what finds no room counts as not held, and is
-// retransmitted at worst.
+// What the peer has said by SACK that it holds beyond SND.UNA (RFC 2018, RFC 6675 section 3):
+// ranges in order that neither touch nor overlap. Bounded: what finds no room counts as not held,
+// and is retransmitted at worst.
 //
 //   scoreboard.Mark(block.begin, block.end);
 //   scoreboard.Forget(snd_una);

@@ -49,8 +49,8 @@ bool ParseSegment(Core& core, ip::Inbound& inbound, Segment* segment) {
   }
   segment->info = &info;
   segment->header = *header;
-  segment->options = wire::TcpOptions::Parse(span().subspan(
-      wire::kTcpHeaderBytesMin, header->header_bytes - wire::kTcpHeaderBytesMin));
+  segment->options = wire::TcpOptions::Parse(
+      span().subspan(wire::kTcpHeaderBytesMin, header->header_bytes - wire::kTcpHeaderBytesMin));
   ip::DropFront(packet, header->header_bytes);
   segment->packet = packet;
   segment->begin = header->sequence;
@@ -127,9 +127,8 @@ void Stack::Doorbell(Instant now, table::Socket socket) {
   if (c.has(kOrphan)) return;
   socket.receive_queue().Reclaim();
   table::Entry& entry = socket.entry();
-  if (c.has(kUrgentSeen) &&
-      static_cast<int32_t>(entry.receive_consumer.bytes.load() - entry.urgent_position.load()) >
-          0) {
+  if (c.has(kUrgentSeen) && static_cast<int32_t>(entry.receive_consumer.bytes.load() -
+                                                 entry.urgent_position.load()) > 0) {
     c.clear(kUrgentSeen);
     entry.engine_flags.ClearBits(table::kUrgentPending);
   }

@@ -18,9 +18,8 @@ uint32_t HashOf(const SipKey& key, const ip::FlowKey& flow, Sequence irs, uint32
                 uint32_t mss_index) {
   constexpr uint32_t kPurpose = 3;
   const uint32_t upper = period << 27 | mss_index << 24;
-  const uint64_t hash =
-      SipHashOf(key, flow.local.bytes(), flow.remote.bytes(), flow.local_port, flow.remote_port,
-                irs.value(), upper, kPurpose);
+  const uint64_t hash = SipHashOf(key, flow.local.bytes(), flow.remote.bytes(), flow.local_port,
+                                  flow.remote_port, irs.value(), upper, kPurpose);
   return upper | static_cast<uint32_t>(hash & 0xffffff);
 }
 

@@ -2,8 +2,8 @@
 // goes into the sequence number and the timestamp of the SYN-ACK, and comes back with the ACK (RFC
 // 4987 section 3.6). A keyed hash says whether we made it, and how long ago.
 //
-// The number: 5 bits of a clock of 64 s, 3 bits for the peer's MSS, 24 bits of hash. The timestamp's
-// lowest 6 bits: window scale, or 15 for none, SACK.
+// The number: 5 bits of a clock of 64 s, 3 bits for the peer's MSS, 24 bits of hash. The
+// timestamp's lowest 6 bits: window scale, or 15 for none, SACK.
 #pragma once
 
 #include <cstdint>

@@ -97,12 +97,11 @@ void Hold(Core& core, Connection& c, Segment& segment) {
 // An estimate of the time between a window update and the data it lets through.
 void MeasureReceiverRtt(const Core& core, Connection& c, const Segment& segment) {
   if (!c.has(kTimestamps) || segment.payload < c.rcv_mss) return;
-  const uint32_t elapsed_ms =
-      core.clock_ms() + c.ts_offset - segment.options.timestamps.echo_reply;
+  const uint32_t elapsed_ms = core.clock_ms() + c.ts_offset - segment.options.timestamps.echo_reply;
   if (elapsed_ms > 60000) return;
   const uint32_t sample_us = std::max(elapsed_ms * 1000, 1000u);
-  c.rcv_rtt_us = c.rcv_rtt_us == 0 ? sample_us
-                                   : std::min(sample_us, c.rcv_rtt_us + c.rcv_rtt_us / 8 + 1);
+  c.rcv_rtt_us =
+      c.rcv_rtt_us == 0 ? sample_us : std::min(sample_us, c.rcv_rtt_us + c.rcv_rtt_us / 8 + 1);
 }
 
 // Seventh: the text.

@@ -6,8 +6,8 @@
 namespace sluice::tcp::cubic {
 namespace {
 
-constexpr float kBeta = 0.7f;  // RFC 9438 section 4.6
-constexpr float kC = 0.4f;     // section 5.1
+constexpr float kBeta = 0.7f;                            // RFC 9438 section 4.6
+constexpr float kC = 0.4f;                               // section 5.1
 constexpr float kAlpha = 3 * (1 - kBeta) / (1 + kBeta);  // section 4.3
 
 void StartEpoch(CongestionState& state, Instant now, float cwnd) {

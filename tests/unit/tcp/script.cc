@@ -47,6 +47,11 @@ Script::Script(const ScriptConfig& config)
   interface.pool = pool_.get();
   interface.announce = false;
   interface.ipv6 = config.v6;
+  if (config.segmentation) {
+    interface.tx_tcp_checksum = interface.tx_tcp_segmentation = true;
+    interface.tso_bytes_max = 40000;
+    interface.tx_segments_max = 32;
+  }
   REQUIRE(ip->AddInterface(now, interface, &interface_) == ip::ConfigResult::kOk);
   const char* prefix = config.v6 ? "2001:db8::1/64" : "192.0.2.1/24";
   local_address = wire::ParsePrefix(prefix)->address;
@@ -116,8 +121,7 @@ void Script::PushInBurst(const Seg& s) {
   REQUIRE(packet != nullptr);
   const size_t l3 = config_.v6 ? 40 : 20;
   const size_t l4 = header.header_bytes + text.size();
-  auto* at = reinterpret_cast<uint8_t*>(
-      rte_pktmbuf_append(packet, static_cast<uint16_t>(l3 + l4)));
+  auto* at = reinterpret_cast<uint8_t*>(rte_pktmbuf_append(packet, static_cast<uint16_t>(l3 + l4)));
   REQUIRE(at != nullptr);
   if (config_.v6) {
     wire::Ipv6Header h;
@@ -165,6 +169,18 @@ void Script::Deliver(rte_mbuf* packet) {
   }
 }
 
+void Script::Loop() {
+  for (int i = 0; i < 1000; ++i) {
+    rte_mbuf* packet = ip->TakeLooped();
+    if (packet == nullptr) return;
+    ip::Inbound inbound;
+    REQUIRE(ip->Input(now, ip::kLoopbackInterface, packet, &inbound) == ip::Verdict::kDeliver);
+    tcp->Input(now, inbound);
+    tcp->EndOfBurst(now);
+  }
+  FAIL("the loop does not come to rest");
+}
+
 void Script::Icmp(ip::IcmpErrorKind kind, uint32_t sequence, uint32_t mtu) {
   ip::IcmpError error;
   error.kind = kind;
@@ -178,13 +194,21 @@ void Script::Icmp(ip::IcmpErrorKind kind, uint32_t sequence, uint32_t mtu) {
   EndOfBurst();
 }
 
+void Script::CheckChecksum(std::span<const uint8_t> segment) {
+  const auto bytes = static_cast<uint32_t>(segment.size());
+  const uint64_t sum = wire::PseudoHeaderSum(local_address, peer_address, ip::kProtocolTcp, bytes);
+  REQUIRE(wire::ChecksumValid(sum + wire::Sum(segment)));
+}
+
 // What was emitted, checked down to its checksums.
 Seg Script::Parse(const rte_mbuf* packet) {
   std::string bytes(packet->pkt_len, '\0');
-  REQUIRE(rte_pktmbuf_read(packet, 0, packet->pkt_len, bytes.data()) != nullptr);
-  if (packet->nb_segs == 1) {
-    std::memcpy(bytes.data(), rte_pktmbuf_mtod(packet, const void*), packet->pkt_len);
+  size_t copied = 0;
+  for (const rte_mbuf* m = packet; m != nullptr; m = m->next) {
+    std::memcpy(bytes.data() + copied, rte_pktmbuf_mtod(m, const void*), m->data_len);
+    copied += m->data_len;
   }
+  REQUIRE(copied == packet->pkt_len);
   const auto* p = reinterpret_cast<const uint8_t*>(bytes.data());
   wire::ConstBytes whole(p, bytes.size());
   size_t l3 = 40;
@@ -196,15 +220,15 @@ Seg Script::Parse(const rte_mbuf* packet) {
     l3 = header->size();
   }
   wire::ConstBytes segment = whole.subspan(l3);
-  REQUIRE(segment.size() + l3 <= config_.mtu);
-  REQUIRE(wire::ChecksumValid(wire::PseudoHeaderSum(local_address, peer_address,
-                                                    ip::kProtocolTcp,
-                                                    static_cast<uint32_t>(segment.size())) +
-                              wire::Sum(segment)));
+  if (config_.segmentation) {
+    REQUIRE((packet->ol_flags & RTE_MBUF_F_TX_TCP_CKSUM) != 0);
+  } else {
+    CheckChecksum(segment);
+  }
+  REQUIRE((packet->tso_segsz != 0 || segment.size() + l3 <= config_.mtu));
   const auto header = wire::TcpHeader::Parse(segment);
   REQUIRE(header);
-  const auto options =
-      wire::TcpOptions::Parse(segment.subspan(20, header->header_bytes - 20u));
+  const auto options = wire::TcpOptions::Parse(segment.subspan(20, header->header_bytes - 20u));
   REQUIRE(!options.malformed);
   last_local_port = header->source_port;
   last_remote_port = header->destination_port;
@@ -241,7 +265,8 @@ void Script::Collect() {
     const size_t count = frames.size();
     for (rte_mbuf* frame : frames) {
       const Seg segment = Parse(frame);
-      sent_.push_back({segment, last_ts, last_remote_port, last_local_port});
+      sent_.push_back({segment, last_ts, last_remote_port, last_local_port,
+                       static_cast<uint16_t>(frame->tso_segsz)});
       rte_pktmbuf_free(frame);
     }
     ip->Transmitted(interface_, count);
@@ -256,6 +281,7 @@ Seg Script::Next() {
   last_ts = sent.ts;
   last_remote_port = sent.remote_port;
   last_local_port = sent.local_port;
+  last_segment_bytes = sent.segment_bytes;
   return sent.segment;
 }
 

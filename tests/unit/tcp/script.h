@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/plain_pool.h"
@@ -25,6 +26,7 @@ namespace sluice::tcp {
 struct ScriptConfig {
   Config tcp;
   bool v6 = false;
+  bool segmentation = false;  // the interface makes checksums and cuts segments
   uint32_t packets = 2048;
   uint16_t mtu = 1500;
   table::RegionLimits region{.sockets = 256, .buffers = 2048, .blocks = 4096};
@@ -65,6 +67,7 @@ class Script {
   }
   // Numbers of the segment that Next or Expect took last, as they stood on the wire.
   uint32_t last_ts = 0;
+  uint16_t last_segment_bytes = 0;  // that the port was asked to cut the segment into
   uint16_t last_remote_port = 0;
   uint16_t last_local_port = 0;
   uint32_t our_isn = 0;   // of the flow last seen to open
@@ -105,6 +108,7 @@ class Script {
     void operator()(void* memory) const { std::free(memory); }
   };
   void Collect();
+  void CheckChecksum(std::span<const uint8_t> segment);
   void Deliver(rte_mbuf* packet);
   Seg Parse(const rte_mbuf* packet);
 
@@ -115,7 +119,7 @@ class Script {
   struct Sent {
     Seg segment;
     uint32_t ts;
-    uint16_t remote_port, local_port;
+    uint16_t remote_port, local_port, segment_bytes;
   };
   std::deque<Sent> sent_;
   std::map<uint32_t, uint32_t> isns_;  // by both ports
@@ -127,6 +131,8 @@ class Script {
   std::unique_ptr<Stack> tcp;
   rte_mempool* pool() { return pool_.get(); }
   unsigned free_packets() const { return pool_.available(); }
+  // Hands packets that this host sent to itself to TCP until none is left.
+  void Loop();
 };
 
 }  // namespace sluice::tcp
