@@ -79,10 +79,9 @@ bool BelongsToKernel(const IpAddress& address, bool connecting) {
     looked = address.is_v4() ? IpAddress::V4(127, 0, 0, 1)
                              : IpAddress::V6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
   }
-  return std::any_of(state.kernel_prefixes.begin(), state.kernel_prefixes.end(),
-                     [&looked](const wire::Prefix& p) {
-                       return looked.HasPrefix(p.address, p.length);
-                     });
+  return std::any_of(
+      state.kernel_prefixes.begin(), state.kernel_prefixes.end(),
+      [&looked](const wire::Prefix& p) { return looked.HasPrefix(p.address, p.length); });
 }
 
 bool IsKernelAddress(const sockaddr* address, socklen_t length) {

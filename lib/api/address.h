@@ -15,8 +15,7 @@ int ParseAddress(const sockaddr* address, socklen_t length, int family, bool v4_
 
 // Writes an endpoint as an address of `family`: as much as *length allows, which then tells the
 // address's true size. Nothing happens if `address` is null.
-void StoreAddress(const wire::Endpoint& endpoint, int family, sockaddr* address,
-                  socklen_t* length);
+void StoreAddress(const wire::Endpoint& endpoint, int family, sockaddr* address, socklen_t* length);
 
 // Where a socket of `family` is bound that was not told: the unspecified address, port 0.
 inline wire::Endpoint AnyEndpoint(int family) {

@@ -120,9 +120,7 @@ int sluice_pselect(int count, fd_set* read, fd_set* write, fd_set* except, const
                    const sigset_t* mask) {
   return api::PSelect(count, read, write, except, timeout, mask);
 }
-int sluice_epoll_create(int size) {
-  return size > 0 ? api::EpollCreate1(0) : api::Fail(EINVAL);
-}
+int sluice_epoll_create(int size) { return size > 0 ? api::EpollCreate1(0) : api::Fail(EINVAL); }
 int sluice_epoll_create1(int flags) { return api::EpollCreate1(flags); }
 int sluice_epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
   return api::EpollCtl(epoll, operation, fd, event);

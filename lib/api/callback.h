@@ -9,8 +9,8 @@ namespace sluice::api {
 
 using CallbackFunction = void (*)(int fd, uint32_t events, void* argument);
 
-// Edge-triggered: `function` is called once for each new event of `events` (EPOLL*), and at first if
-// the socket is ready already. nullptr removes it. -1 and errno on failure.
+// Edge-triggered: `function` is called once for each new event of `events` (EPOLL*), and at first
+// if the socket is ready already. nullptr removes it. -1 and errno on failure.
 int SetCallback(int fd, uint32_t events, CallbackFunction function, void* argument);
 
 // A socket ends.

@@ -32,8 +32,7 @@ int ProtocolFor(int type, int protocol) {
 
 // A socket that was never bound or connected, whose address is the kernel's, becomes the kernel's.
 bool ShouldMove(const OpenSocket& socket, const wire::Endpoint& endpoint, bool connecting) {
-  return !state.kernel_prefixes.empty() &&
-         socket.entry->status.load() == Status::kUnconnected &&
+  return !state.kernel_prefixes.empty() && socket.entry->status.load() == Status::kUnconnected &&
          BelongsToKernel(endpoint.address, connecting);
 }
 
@@ -197,8 +196,8 @@ int Connect(int fd, const sockaddr* address, socklen_t length) {
   }
   wire::Endpoint remote;
   // Datagrams may go to an IPv4 address from an IPv6 socket without saying so in mapped form.
-  if (int error = ParseAddress(address, length, socket.entry->family.load(), !socket.is_stream(),
-                               remote)) {
+  if (int error =
+          ParseAddress(address, length, socket.entry->family.load(), !socket.is_stream(), remote)) {
     return Fail(error);
   }
   if (ShouldMove(socket, remote, true)) {
@@ -270,9 +269,7 @@ int Accept4(int fd, sockaddr* address, socklen_t* length, int flags) {
   }
 }
 
-int Accept(int fd, sockaddr* address, socklen_t* length) {
-  return Accept4(fd, address, length, 0);
-}
+int Accept(int fd, sockaddr* address, socklen_t* length) { return Accept4(fd, address, length, 0); }
 
 int Shutdown(int fd, int how) {
   OpenSocket socket;
@@ -295,8 +292,8 @@ int Shutdown(int fd, int how) {
     // A listener that is shut down is bound again, and may listen again: nothing stays of it.
     if (status != Status::kListening) socket.entry->application_flags.SetBits(flags);
     if (error == 0) {
-      error = ErrnoOf(Ask(socket, {.operation = Operation::kShutdown,
-                                   .argument = static_cast<uint32_t>(how)}));
+      error = ErrnoOf(
+          Ask(socket, {.operation = Operation::kShutdown, .argument = static_cast<uint32_t>(how)}));
     }
   }
   FireSocket(socket.handle.index, ~0u);

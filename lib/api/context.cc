@@ -95,8 +95,7 @@ void Turn() {
 }
 
 void TurnSometimes() {
-  const Instant last =
-      Instant::FromNanoseconds(state.last_turn_ns.load(std::memory_order_relaxed));
+  const Instant last = Instant::FromNanoseconds(state.last_turn_ns.load(std::memory_order_relaxed));
   if (state.home->Now() - last >= kTurnInterval) Turn();
 }
 

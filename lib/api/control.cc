@@ -94,8 +94,8 @@ void PutPacketInfo(const OpenSocket& socket, const DatagramHeader& header, Contr
     std::memcpy(&info.ipi_addr, header.local.address.v4_bytes(), 4);
     // Where answers come from: the address itself unless it names a group or everybody.
     const wire::IpAddress bound = socket.entry->local.Load().address;
-    const bool is_own = !header.local.address.is_multicast() &&
-                        !header.local.address.is_limited_broadcast();
+    const bool is_own =
+        !header.local.address.is_multicast() && !header.local.address.is_limited_broadcast();
     const wire::IpAddress& specific = is_own ? header.local.address : bound;
     if (specific.is_v4()) std::memcpy(&info.ipi_spec_dst, specific.v4_bytes(), 4);
     writer.Put(IPPROTO_IP, IP_PKTINFO, info);

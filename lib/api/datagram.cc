@@ -45,8 +45,7 @@ int TryReceive(const OpenSocket& socket, std::span<const iovec> pieces, int flag
       table::ReceiveReader reader(state.region, entry);
       const uint32_t before = entry.receive_consumer.bytes.load();
       if (!reader.ReadDatagram(datagram.header, pieces, datagram.length, marks, peek)) {
-        return (entry.application_flags.load() & table::kShutdownReceive) != 0 ? ESHUTDOWN
-                                                                               : EAGAIN;
+        return (entry.application_flags.load() & table::kShutdownReceive) != 0 ? ESHUTDOWN : EAGAIN;
       }
       ring = ShouldRing(socket, before);
     }
@@ -73,8 +72,8 @@ int PrepareToSend(const OpenSocket& socket, DatagramHeader& header, bool has_des
   if (length > (to.is_v4() ? kMostBytesV4 : kMostBytesV6)) return EMSGSIZE;
   if (status == Status::kUnconnected) {
     // The first send chooses the port, as on every system: the program may ask for it next.
-    return ErrnoOf(Ask(socket, {.operation = table::Operation::kBind,
-                                .local = AnyEndpoint(entry.family.load())}));
+    return ErrnoOf(Ask(
+        socket, {.operation = table::Operation::kBind, .local = AnyEndpoint(entry.family.load())}));
   }
   return 0;
 }
@@ -147,8 +146,7 @@ int64_t FirstDatagramBytes(const OpenSocket& socket) {
   table::ReceiveReader reader(state.region, *socket.entry);
   ReceivedDatagram datagram;
   uint16_t marks;
-  if (!socket.IsOpen() ||
-      !reader.ReadDatagram(datagram.header, {}, datagram.length, marks, true)) {
+  if (!socket.IsOpen() || !reader.ReadDatagram(datagram.header, {}, datagram.length, marks, true)) {
     return -1;
   }
   return datagram.length;

@@ -136,8 +136,8 @@ int Dup(int fd) {
 int DupFrom(int fd, int lowest, bool close_on_exec) {
   const Handle handle = DescriptorHandle(fd);
   if (handle.generation == 0) return Fail(EBADF);
-  return AssignDuplicate(
-      kernel::Fcntl(fd, close_on_exec ? F_DUPFD_CLOEXEC : F_DUPFD, lowest), handle);
+  return AssignDuplicate(kernel::Fcntl(fd, close_on_exec ? F_DUPFD_CLOEXEC : F_DUPFD, lowest),
+                         handle);
 }
 
 int Dup3(int from, int to, int flags) {

@@ -133,8 +133,7 @@ int EpollWait(int epoll, epoll_event* events, int maximum, int timeout_ms) {
   return Wait(epoll, events, maximum, TimeOut::FromMilliseconds(timeout_ms), nullptr);
 }
 
-int EpollPwait(int epoll, epoll_event* events, int maximum, int timeout_ms,
-               const sigset_t* mask) {
+int EpollPwait(int epoll, epoll_event* events, int maximum, int timeout_ms, const sigset_t* mask) {
   return Wait(epoll, events, maximum, TimeOut::FromMilliseconds(timeout_ms), mask);
 }
 

@@ -129,9 +129,8 @@ std::vector<EpollSet::Membership> EpollSet::TakeMemberships(Handle target, Watch
     if (set == nullptr) return taken;
     LockHolder holder(set->control_lock_);
     if (EpollItem* item = set->FindItem(fd, target)) {
-      taken.push_back({{set->index_ | kEpollBit, set->generation_.load()},
-                       fd,
-                       {item->events, item->data}});
+      taken.push_back(
+          {{set->index_ | kEpollBit, set->generation_.load()}, fd, {item->events, item->data}});
       set->DropItem(*item);
     }
   }

@@ -26,9 +26,9 @@ class EpollSet;
 
 struct EpollItem : Watcher {
   EpollSet* set = nullptr;
-  table::Handle target;    // a socket, or a set (NamesEpoll)
-  int fd = -1;             // the number it was added by
-  uint32_t events = 0;     // as the program gave them
+  table::Handle target;  // a socket, or a set (NamesEpoll)
+  int fd = -1;           // the number it was added by
+  uint32_t events = 0;   // as the program gave them
   epoll_data_t data{};
   EpollItem* next_of_fd = nullptr;  // another target that was added by the same number; free list
   // Under the set's ready lock.

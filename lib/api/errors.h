@@ -11,33 +11,60 @@ namespace sluice::api {
 constexpr int ErrnoOf(table::Result result) {
   using enum table::Result;
   switch (result) {
-    case kOk: return 0;
-    case kInProgress: return EINPROGRESS;
-    case kAlready: return EALREADY;
-    case kInvalid: return EINVAL;
-    case kBadHandle: return EBADF;
-    case kAddressInUse: return EADDRINUSE;
-    case kAddressNotAvailable: return EADDRNOTAVAIL;
-    case kAddressFamily: return EAFNOSUPPORT;
-    case kAccess: return EACCES;
-    case kIsConnected: return EISCONN;
-    case kNotConnected: return ENOTCONN;
-    case kDestinationRequired: return EDESTADDRREQ;
-    case kRefused: return ECONNREFUSED;
-    case kReset: return ECONNRESET;
-    case kAborted: return ECONNABORTED;
-    case kPipe: return EPIPE;
-    case kTimedOut: return ETIMEDOUT;
-    case kNetworkDown: return ENETDOWN;
-    case kNetworkUnreachable: return ENETUNREACH;
-    case kHostUnreachable: return EHOSTUNREACH;
-    case kMessageTooBig: return EMSGSIZE;
-    case kProtocol: return EPROTO;
-    case kNoProtocolOption: return ENOPROTOOPT;
-    case kNotSupported: return EOPNOTSUPP;
-    case kNoDevice: return ENODEV;
-    case kNoSockets: return ENFILE;
-    case kNoBuffers: return ENOBUFS;
+    case kOk:
+      return 0;
+    case kInProgress:
+      return EINPROGRESS;
+    case kAlready:
+      return EALREADY;
+    case kInvalid:
+      return EINVAL;
+    case kBadHandle:
+      return EBADF;
+    case kAddressInUse:
+      return EADDRINUSE;
+    case kAddressNotAvailable:
+      return EADDRNOTAVAIL;
+    case kAddressFamily:
+      return EAFNOSUPPORT;
+    case kAccess:
+      return EACCES;
+    case kIsConnected:
+      return EISCONN;
+    case kNotConnected:
+      return ENOTCONN;
+    case kDestinationRequired:
+      return EDESTADDRREQ;
+    case kRefused:
+      return ECONNREFUSED;
+    case kReset:
+      return ECONNRESET;
+    case kAborted:
+      return ECONNABORTED;
+    case kPipe:
+      return EPIPE;
+    case kTimedOut:
+      return ETIMEDOUT;
+    case kNetworkDown:
+      return ENETDOWN;
+    case kNetworkUnreachable:
+      return ENETUNREACH;
+    case kHostUnreachable:
+      return EHOSTUNREACH;
+    case kMessageTooBig:
+      return EMSGSIZE;
+    case kProtocol:
+      return EPROTO;
+    case kNoProtocolOption:
+      return ENOPROTOOPT;
+    case kNotSupported:
+      return EOPNOTSUPP;
+    case kNoDevice:
+      return ENODEV;
+    case kNoSockets:
+      return ENFILE;
+    case kNoBuffers:
+      return ENOBUFS;
   }
   return EPROTO;  // the engine's word is a stranger's: a number outside the table
 }

@@ -28,10 +28,10 @@ struct Waiter {
 };
 
 struct WaitRequest {
-  uint32_t notices_seen = 0;         // return when the lane's notices differ (if this thread leads)
+  uint32_t notices_seen = 0;  // return when the lane's notices differ (if this thread leads)
   Instant deadline = Instant::Never();
-  int kernel_descriptor = -1;        // return when it is readable (a kernel epoll or one descriptor)
-  short kernel_events = 0;           // poll events for it; 0: POLLIN
+  int kernel_descriptor = -1;  // return when it is readable (a kernel epoll or one descriptor)
+  short kernel_events = 0;     // poll events for it; 0: POLLIN
   const sigset_t* signal_mask = nullptr;  // ppoll's mask while asleep
 };
 

@@ -19,9 +19,7 @@ namespace {
 
 constexpr size_t kMostPieces = 1024;  // UIO_MAXIOV
 
-ssize_t Finish(ssize_t result) {
-  return result >= 0 ? result : Fail(static_cast<int>(-result));
-}
+ssize_t Finish(ssize_t result) { return result >= 0 ? result : Fail(static_cast<int>(-result)); }
 
 std::span<const iovec> PiecesOf(const msghdr& message) {
   return {message.msg_iov, message.msg_iovlen};

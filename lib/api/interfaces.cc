@@ -34,8 +34,7 @@ std::vector<InterfaceRecord> AllRecords(const OpenSocket& socket) {
     if (result != table::Result::kOk || count == 0) break;
     for (size_t i = 0; i < count; ++i) {
       InterfaceRecord record;
-      std::memcpy(static_cast<void*>(&record), answer.payload + i * sizeof(record),
-                  sizeof(record));
+      std::memcpy(static_cast<void*>(&record), answer.payload + i * sizeof(record), sizeof(record));
       record.name[sizeof(record.name) - 1] = '\0';
       records.push_back(record);
     }

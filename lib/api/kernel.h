@@ -78,8 +78,7 @@ inline int EpollPeek(int epoll, epoll_event* events, int maximum) {
       syscall(SYS_epoll_pwait, epoll, events, maximum, 0, nullptr, kSignalSetBytes));
 }
 inline int ThreadKill(int signal) {
-  return static_cast<int>(
-      syscall(SYS_tgkill, syscall(SYS_getpid), syscall(SYS_gettid), signal));
+  return static_cast<int>(syscall(SYS_tgkill, syscall(SYS_getpid), syscall(SYS_gettid), signal));
 }
 inline int ProcessId() { return static_cast<int>(syscall(SYS_getpid)); }
 inline void FutexWait(uint32_t* word, uint32_t expected) {

@@ -76,7 +76,8 @@ void CopyOptions(const OpenSocket& socket, int fd) {
 bool MoveToKernel(const OpenSocket& socket) {
   const int type = (socket.is_stream() ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC |
                    (socket.is_nonblocking() ? SOCK_NONBLOCK : 0);
-  const int fresh = kernel::Socket(socket.entry->family.load(), type, socket.entry->protocol.load());
+  const int fresh =
+      kernel::Socket(socket.entry->family.load(), type, socket.entry->protocol.load());
   if (fresh < 0) return false;
   CopyOptions(socket, fresh);
   const bool moved = ReplaceByKernel(socket.handle, fresh);

@@ -34,8 +34,8 @@ using table::Options;
 using table::Status;
 
 constexpr FlagOption kFlags[] = {
-    {SO_REUSEADDR, table::kReuseAddress, false},  {SO_REUSEPORT, table::kReusePort, false},
-    {SO_BROADCAST, table::kBroadcast, false},     {SO_KEEPALIVE, table::kKeepAlive, true},
+    {SO_REUSEADDR, table::kReuseAddress, false},    {SO_REUSEPORT, table::kReusePort, false},
+    {SO_BROADCAST, table::kBroadcast, false},       {SO_KEEPALIVE, table::kKeepAlive, true},
     {SO_OOBINLINE, table::kOutOfBandInline, false}, {SO_DONTROUTE, table::kDontRoute, true},
     {SO_NO_CHECK, table::kNoChecksum, false},
 };
@@ -165,8 +165,8 @@ int SetIntOption(const OpenSocket& socket, int name, int value) {
     }
     case SO_DEBUG:
       return value == 0 ? 0 : EACCES;
-    case SO_BUSY_POLL:       // how Sluice polls is the configuration's to say ...
-    case SO_INCOMING_CPU:    // ... and so is which core
+    case SO_BUSY_POLL:     // how Sluice polls is the configuration's to say ...
+    case SO_INCOMING_CPU:  // ... and so is which core
     case SO_SELECT_ERR_QUEUE:
       return 0;
     case SO_ZEROCOPY:
@@ -192,26 +192,59 @@ bool GetIntOption(const OpenSocket& socket, int name, int& value) {
   const table::Entry& e = *socket.entry;
   const Options& o = e.options;
   switch (name) {
-    case SO_ERROR: value = TakeError(socket); return true;
-    case SO_TYPE: value = socket.is_stream() ? SOCK_STREAM : SOCK_DGRAM; return true;
-    case SO_DOMAIN: value = e.family.load(); return true;
-    case SO_PROTOCOL: value = e.protocol.load(); return true;
-    case SO_ACCEPTCONN: value = e.status.load() == Status::kListening; return true;
-    case SO_SNDBUF: value = static_cast<int>(o.send_buffer_bytes.load()); return true;
-    case SO_RCVBUF: value = static_cast<int>(o.receive_buffer_bytes.load()); return true;
-    case SO_RCVLOWAT: value = static_cast<int>(o.receive_low_water_bytes.load()); return true;
-    case SO_SNDLOWAT: value = 1; return true;
-    case SO_PRIORITY: value = static_cast<int>(o.priority.load()); return true;
-    case SO_MARK: value = static_cast<int>(o.mark.load()); return true;
-    case SO_TIMESTAMP: value = o.is_set(table::kTimestamp); return true;
-    case SO_TIMESTAMPNS: value = o.is_set(table::kTimestampNs); return true;
-    case SO_BINDTOIFINDEX: value = o.bound_interface.load(); return true;
-    case SO_INCOMING_CPU: value = e.engine.load(); return true;
+    case SO_ERROR:
+      value = TakeError(socket);
+      return true;
+    case SO_TYPE:
+      value = socket.is_stream() ? SOCK_STREAM : SOCK_DGRAM;
+      return true;
+    case SO_DOMAIN:
+      value = e.family.load();
+      return true;
+    case SO_PROTOCOL:
+      value = e.protocol.load();
+      return true;
+    case SO_ACCEPTCONN:
+      value = e.status.load() == Status::kListening;
+      return true;
+    case SO_SNDBUF:
+      value = static_cast<int>(o.send_buffer_bytes.load());
+      return true;
+    case SO_RCVBUF:
+      value = static_cast<int>(o.receive_buffer_bytes.load());
+      return true;
+    case SO_RCVLOWAT:
+      value = static_cast<int>(o.receive_low_water_bytes.load());
+      return true;
+    case SO_SNDLOWAT:
+      value = 1;
+      return true;
+    case SO_PRIORITY:
+      value = static_cast<int>(o.priority.load());
+      return true;
+    case SO_MARK:
+      value = static_cast<int>(o.mark.load());
+      return true;
+    case SO_TIMESTAMP:
+      value = o.is_set(table::kTimestamp);
+      return true;
+    case SO_TIMESTAMPNS:
+      value = o.is_set(table::kTimestampNs);
+      return true;
+    case SO_BINDTOIFINDEX:
+      value = o.bound_interface.load();
+      return true;
+    case SO_INCOMING_CPU:
+      value = e.engine.load();
+      return true;
     case SO_DEBUG:
     case SO_BUSY_POLL:
     case SO_ZEROCOPY:
-    case SO_PASSCRED: value = 0; return true;
-    default: return false;
+    case SO_PASSCRED:
+      value = 0;
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -272,8 +305,8 @@ int GetSocketOption(const OpenSocket& socket, int name, OptionOutput output) {
       return PutPeerName(socket, output);
     case SO_PEERCRED:
       // Whoever is at the other end of a network has no identity here: as the kernel says it.
-      return output.Put(ucred{.pid = 0, .uid = static_cast<uid_t>(-1),
-                              .gid = static_cast<gid_t>(-1)});
+      return output.Put(
+          ucred{.pid = 0, .uid = static_cast<uid_t>(-1), .gid = static_cast<gid_t>(-1)});
     default:
       break;
   }

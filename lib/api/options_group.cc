@@ -18,9 +18,9 @@ using wire::IpAddress;
 int Member(const OpenSocket& socket, Operation operation, const IpAddress& group, uint16_t index) {
   if (!group.is_multicast()) return EINVAL;
   if (socket.is_stream()) return EPROTO;
-  return ErrnoOf(Ask(socket, {.operation = operation,
-                              .local = {IpAddress(), 0, index},
-                              .remote = {group, 0, index}}));
+  return ErrnoOf(
+      Ask(socket,
+          {.operation = operation, .local = {IpAddress(), 0, index}, .remote = {group, 0, index}}));
 }
 
 int Filter(const OpenSocket& socket, SourceOperation operation, const IpAddress& group,

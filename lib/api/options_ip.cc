@@ -163,17 +163,28 @@ int GetIpOption(const OpenSocket& socket, int name, OptionOutput output) {
     return output.PutIntOrByte(o.is_set(flag->flag));
   }
   switch (name) {
-    case IP_TOS: return output.PutIntOrByte(o.tos.load());
-    case IP_TTL: return output.PutIntOrByte(o.ttl.load() < 0 ? kDefaultHops : o.ttl.load());
-    case IP_MINTTL: return output.PutIntOrByte(o.minimum_ttl.load());
-    case IP_MULTICAST_TTL: return output.PutIntOrByte(o.multicast_ttl.load());
-    case IP_MTU_DISCOVER: return output.PutIntOrByte(static_cast<int>(o.mtu_discover_v4.load()));
-    case IP_MTU: return GetPathMtu(socket, output);
-    case IP_MULTICAST_IF: return output.Put(in_addr{});
-    case IP_OPTIONS: *output.length = 0; return 0;
+    case IP_TOS:
+      return output.PutIntOrByte(o.tos.load());
+    case IP_TTL:
+      return output.PutIntOrByte(o.ttl.load() < 0 ? kDefaultHops : o.ttl.load());
+    case IP_MINTTL:
+      return output.PutIntOrByte(o.minimum_ttl.load());
+    case IP_MULTICAST_TTL:
+      return output.PutIntOrByte(o.multicast_ttl.load());
+    case IP_MTU_DISCOVER:
+      return output.PutIntOrByte(static_cast<int>(o.mtu_discover_v4.load()));
+    case IP_MTU:
+      return GetPathMtu(socket, output);
+    case IP_MULTICAST_IF:
+      return output.Put(in_addr{});
+    case IP_OPTIONS:
+      *output.length = 0;
+      return 0;
     case IP_TRANSPARENT:
-    case IP_BIND_ADDRESS_NO_PORT: return output.PutIntOrByte(0);
-    default: return ENOPROTOOPT;
+    case IP_BIND_ADDRESS_NO_PORT:
+      return output.PutIntOrByte(0);
+    default:
+      return ENOPROTOOPT;
   }
 }
 
@@ -217,17 +228,27 @@ int GetIpv6Option(const OpenSocket& socket, int name, OptionOutput output) {
   }
   const auto put = [&output](auto number) { return output.Put(static_cast<int>(number)); };
   switch (name) {
-    case IPV6_V6ONLY: return put(o.is_set(table::kIpv6Only));
-    case IPV6_UNICAST_HOPS: return put(o.hop_limit.load() < 0 ? kDefaultHops : o.hop_limit.load());
-    case IPV6_MULTICAST_HOPS: return put(o.multicast_hops.load());
-    case IPV6_TCLASS: return put(o.traffic_class.load());
-    case IPV6_MTU_DISCOVER: return put(static_cast<int>(o.mtu_discover_v6.load()));
-    case IPV6_MULTICAST_IF: return put(o.multicast_interface_v6.load());
-    case IPV6_MTU: return GetPathMtu(socket, output);
+    case IPV6_V6ONLY:
+      return put(o.is_set(table::kIpv6Only));
+    case IPV6_UNICAST_HOPS:
+      return put(o.hop_limit.load() < 0 ? kDefaultHops : o.hop_limit.load());
+    case IPV6_MULTICAST_HOPS:
+      return put(o.multicast_hops.load());
+    case IPV6_TCLASS:
+      return put(o.traffic_class.load());
+    case IPV6_MTU_DISCOVER:
+      return put(static_cast<int>(o.mtu_discover_v6.load()));
+    case IPV6_MULTICAST_IF:
+      return put(o.multicast_interface_v6.load());
+    case IPV6_MTU:
+      return GetPathMtu(socket, output);
     case IPV6_TRANSPARENT:
-    case IPV6_ADDR_PREFERENCES: return put(0);
-    case IPV6_AUTOFLOWLABEL: return put(1);
-    default: return ENOPROTOOPT;
+    case IPV6_ADDR_PREFERENCES:
+      return put(0);
+    case IPV6_AUTOFLOWLABEL:
+      return put(1);
+    default:
+      return ENOPROTOOPT;
   }
 }
 

@@ -66,8 +66,7 @@ int SetSegmentBytes(const OpenSocket& socket, int value) {
 TcpInformation Information(const OpenSocket& socket) {
   TcpInformation information;
   Answer answer;
-  const table::Result result =
-      Ask(socket, {.operation = table::Operation::kInformation}, &answer);
+  const table::Result result = Ask(socket, {.operation = table::Operation::kInformation}, &answer);
   if (result == table::Result::kOk && answer.length >= sizeof(information)) {
     std::memcpy(static_cast<void*>(&information), answer.payload, sizeof(information));
   } else {
@@ -84,10 +83,9 @@ tcp_info ToLinux(const TcpInformation& in, const OpenSocket& socket) {
   out.tcpi_retransmits = in.retransmits;
   out.tcpi_probes = in.probes;
   out.tcpi_backoff = in.backoff;
-  out.tcpi_options = static_cast<uint8_t>((in.timestamps ? TCPI_OPT_TIMESTAMPS : 0) |
-                                          (in.sack ? TCPI_OPT_SACK : 0) |
-                                          (in.window_scaling ? TCPI_OPT_WSCALE : 0) |
-                                          (in.ecn ? TCPI_OPT_ECN : 0));
+  out.tcpi_options = static_cast<uint8_t>(
+      (in.timestamps ? TCPI_OPT_TIMESTAMPS : 0) | (in.sack ? TCPI_OPT_SACK : 0) |
+      (in.window_scaling ? TCPI_OPT_WSCALE : 0) | (in.ecn ? TCPI_OPT_ECN : 0));
   out.tcpi_snd_wscale = in.send_scale & 15;
   out.tcpi_rcv_wscale = in.receive_scale & 15;
   out.tcpi_rto = in.rto_us;
@@ -211,28 +209,43 @@ int GetTcpOption(const OpenSocket& socket, int name, OptionOutput output) {
   }
   const auto put = [&output](auto number) { return output.Put(static_cast<int>(number)); };
   switch (name) {
-    case TCP_KEEPIDLE: return put(o.keepalive_idle_s.load());
-    case TCP_KEEPINTVL: return put(o.keepalive_interval_s.load());
-    case TCP_KEEPCNT: return put(o.keepalive_count.load());
-    case TCP_USER_TIMEOUT: return put(o.user_timeout_ms.load());
-    case TCP_DEFER_ACCEPT: return put(o.defer_accept_s.load());
-    case TCP_LINGER2: return put(o.fin_wait2_timeout_s.load());
-    case TCP_WINDOW_CLAMP: return put(o.window_clamp_bytes.load());
-    case TCP_NOTSENT_LOWAT: return put(o.not_sent_low_water_bytes.load());
+    case TCP_KEEPIDLE:
+      return put(o.keepalive_idle_s.load());
+    case TCP_KEEPINTVL:
+      return put(o.keepalive_interval_s.load());
+    case TCP_KEEPCNT:
+      return put(o.keepalive_count.load());
+    case TCP_USER_TIMEOUT:
+      return put(o.user_timeout_ms.load());
+    case TCP_DEFER_ACCEPT:
+      return put(o.defer_accept_s.load());
+    case TCP_LINGER2:
+      return put(o.fin_wait2_timeout_s.load());
+    case TCP_WINDOW_CLAMP:
+      return put(o.window_clamp_bytes.load());
+    case TCP_NOTSENT_LOWAT:
+      return put(o.not_sent_low_water_bytes.load());
     case TCP_SYNCNT: {
       const int retries = o.syn_retries.load();
       return put(retries != 0 ? retries : kDefaultSynRetries);
     }
-    case TCP_MAXSEG: return GetSegmentBytes(socket, output);
-    case TCP_CONGESTION: return GetCongestion(socket, output);
-    case TCP_INFO: return output.Put(ToLinux(Information(socket), socket));
-    case TCP_ULP: *output.length = 0; return 0;
+    case TCP_MAXSEG:
+      return GetSegmentBytes(socket, output);
+    case TCP_CONGESTION:
+      return GetCongestion(socket, output);
+    case TCP_INFO:
+      return output.Put(ToLinux(Information(socket), socket));
+    case TCP_ULP:
+      *output.length = 0;
+      return 0;
     case TCP_THIN_LINEAR_TIMEOUTS:
     case TCP_THIN_DUPACK:
     case TCP_FASTOPEN:
     case TCP_FASTOPEN_CONNECT:
-    case TCP_REPAIR: return put(0);
-    default: return ENOPROTOOPT;
+    case TCP_REPAIR:
+      return put(0);
+    default:
+      return ENOPROTOOPT;
   }
 }
 

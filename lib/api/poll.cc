@@ -18,8 +18,7 @@ using table::Handle;
 
 // What the engine calls the events of poll: the "normal" and "band" ones have other names there.
 uint32_t EngineMask(short events) {
-  uint32_t mask = static_cast<uint16_t>(events) &
-                  (POLLIN | POLLPRI | POLLOUT | POLLRDHUP);
+  uint32_t mask = static_cast<uint16_t>(events) & (POLLIN | POLLPRI | POLLOUT | POLLRDHUP);
   if ((events & POLLRDNORM) != 0) mask |= table::kEventIn;
   if ((events & POLLWRNORM) != 0) mask |= table::kEventOut;
   return mask;
@@ -28,8 +27,7 @@ uint32_t EngineMask(short events) {
 short PollEvents(uint32_t ready, short wanted) {
   if ((ready & table::kEventIn) != 0) ready |= POLLRDNORM;
   if ((ready & table::kEventOut) != 0) ready |= POLLWRNORM;
-  return static_cast<short>(ready &
-                            (static_cast<uint16_t>(wanted) | uint32_t{POLLERR | POLLHUP}));
+  return static_cast<short>(ready & (static_cast<uint16_t>(wanted) | uint32_t{POLLERR | POLLHUP}));
 }
 
 // What one of ours is ready for. A set of ours tells of its Sluice items only.
@@ -184,8 +182,7 @@ int WaitForAny(PollSet& set, TimeOut time_out, const sigset_t* mask) {
   if (!set.Link(waiter) || !set.OpenKernelSet()) return Fail(ENOMEM);
   WaitOutcome outcome = WaitOutcome::kLook;
   for (;;) {
-    WaitRequest request{
-        .notices_seen = NoticesSeen(), .deadline = deadline, .signal_mask = mask};
+    WaitRequest request{.notices_seen = NoticesSeen(), .deadline = deadline, .signal_mask = mask};
     set.Describe(request);
     DispatchEvents();
     waiter.signaled.Exchange(0);

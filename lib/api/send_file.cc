@@ -56,8 +56,8 @@ Step Fill(const OpenSocket& socket, Source& source, size_t left) {
     if (int error = CanSend(socket, true)) return {.error = error};
     table::SendWriter writer(state.region, entry);
     while (step.bytes < left) {
-      const size_t wanted = std::min<size_t>(
-          {left - step.bytes, writer.Room(), state.region.limits().buffer_bytes});
+      const size_t wanted =
+          std::min<size_t>({left - step.bytes, writer.Room(), state.region.limits().buffer_bytes});
       const uint32_t buffer = wanted == 0 ? table::kNone : state.region.TakeBuffer();
       if (buffer == table::kNone) {
         const bool starved = wanted != 0 && table::SendQueueBytes(entry) == 0;
@@ -66,8 +66,7 @@ Step Fill(const OpenSocket& socket, Source& source, size_t left) {
         break;
       }
       const ssize_t count = source.Read(state.region.storage(buffer) + table::kHeadroom, wanted);
-      if (count > 0 &&
-          writer.WriteBuffer(buffer, table::kHeadroom, static_cast<uint32_t>(count))) {
+      if (count > 0 && writer.WriteBuffer(buffer, table::kHeadroom, static_cast<uint32_t>(count))) {
         step.bytes += static_cast<size_t>(count);
         continue;
       }

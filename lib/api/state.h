@@ -26,9 +26,9 @@ struct alignas(64) SocketSide {
   // 1 + position of the urgent byte that was read last; who waits reads it without the lock.
   table::Cell<uint32_t> urgent_taken;
   // ... and the send_lock.
-  bool is_connecting = false;   // connect has begun and its outcome was not yet told
-  bool was_connected = false;   // a stream that connect or accept delivered
-  uint16_t segment_bytes = 0;   // UDP_SEGMENT for all that is sent
+  bool is_connecting = false;                // connect has begun and its outcome was not yet told
+  bool was_connected = false;                // a stream that connect or accept delivered
+  uint16_t segment_bytes = 0;                // UDP_SEGMENT for all that is sent
   std::atomic<Callback*> callback{nullptr};  // sluice_set_callback; owned by callback.cc
 };
 

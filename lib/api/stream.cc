@@ -21,7 +21,7 @@ bool DoesNotWait(const OpenSocket& socket, int flags) {
 // What one look at a queue has brought.
 struct Attempt {
   size_t bytes = 0;
-  int error = 0;      // EAGAIN: nothing (more) for now
+  int error = 0;       // EAGAIN: nothing (more) for now
   bool ended = false;  // nothing more will come, or not in this call
 };
 
@@ -57,8 +57,7 @@ size_t PeekIn(const OpenSocket& socket, PieceCursor& into, UrgentWindow window) 
       table::RingStep(cursor);
       continue;
     }
-    const size_t count =
-        std::min<size_t>({payload.size() - offset, into.size(), window.limit});
+    const size_t count = std::min<size_t>({payload.size() - offset, into.size(), window.limit});
     std::memcpy(into.data(), payload.data() + offset, count);
     offset += count;
     moved += count;

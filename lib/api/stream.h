@@ -78,8 +78,8 @@ inline bool ShouldRing(const OpenSocket& socket, uint32_t bytes_before) {
 // Reading stops in front of the urgent byte, and the next read starts behind it, unless it is part
 // of the stream (SO_OOBINLINE).
 struct UrgentWindow {
-  uint32_t skip = 0;                // bytes to leave out: the urgent one
-  uint32_t limit = 0xffffffff;      // bytes to read at most after that
+  uint32_t skip = 0;            // bytes to leave out: the urgent one
+  uint32_t limit = 0xffffffff;  // bytes to read at most after that
 };
 UrgentWindow UrgentWindowOf(const OpenSocket& socket);
 // MSG_OOB: the urgent byte. 0 or an errno.

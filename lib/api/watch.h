@@ -19,8 +19,8 @@ namespace sluice::api {
 struct Watcher {
   Watcher* next = nullptr;
   Watcher* previous = nullptr;
-  uint32_t mask = 0;        // table::Event bits
-  bool exclusive = false;   // EPOLLEXCLUSIVE: one such watcher with a sleeper is enough
+  uint32_t mask = 0;         // table::Event bits
+  bool exclusive = false;    // EPOLLEXCLUSIVE: one such watcher with a sleeper is enough
   Waiter* waiter = nullptr;  // a thread; nullptr: the watcher is an EpollItem
 
   Watcher() = default;

@@ -174,7 +174,8 @@ int ZeroCopyRelease(int fd, size_t count) {
     table::ReceiveReader(state.region, entry).Discard(static_cast<uint32_t>(count));
     side.lent_bytes -= static_cast<uint32_t>(count);
     const uint32_t passed = entry.receive_cursor.position - first;
-    entry.held_heads = side.lent_bytes == 0 ? 0 : entry.held_heads - std::min(passed, entry.held_heads);
+    entry.held_heads =
+        side.lent_bytes == 0 ? 0 : entry.held_heads - std::min(passed, entry.held_heads);
     ring = ShouldRing(socket, before);
   }
   if (ring) RingEngine(socket);

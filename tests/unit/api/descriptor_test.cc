@@ -113,8 +113,7 @@ TEST_CASE("a number closed behind our back does not keep its socket") {
   const int again = Socket(AF_INET, SOCK_STREAM, 0);
   REQUIRE(again == fd);
   engine.Turn();
-  CHECK(engine.operations ==
-        std::vector{table::Operation::kOpen, table::Operation::kClose});
+  CHECK(engine.operations == std::vector{table::Operation::kOpen, table::Operation::kClose});
   CHECK(Close(again) == 0);
 }
 

@@ -133,10 +133,10 @@ void FakeEngine::Obey(const table::Command& command) {
 
 Result FakeEngine::Perform(const table::Command& command, Reply* reply) {
   if (command.operation == Operation::kOpen) {
-    table::Handle handle = table_.Open(static_cast<table::Type>(command.argument & 0xff),
-                                       static_cast<uint8_t>(command.argument >> 8),
-                                       static_cast<uint8_t>(command.argument >> 16),
-                                       Status::kUnconnected);
+    table::Handle handle =
+        table_.Open(static_cast<table::Type>(command.argument & 0xff),
+                    static_cast<uint8_t>(command.argument >> 8),
+                    static_cast<uint8_t>(command.argument >> 16), Status::kUnconnected);
     if (handle.is_none()) return Result::kNoSockets;
     reply->value.store(handle.bits());
     return Result::kOk;
@@ -148,8 +148,7 @@ Result FakeEngine::Perform(const table::Command& command, Reply* reply) {
     for (size_t i = 0; i < count; ++i) {
       interfaces[first + i].remaining = static_cast<uint16_t>(interfaces.size() - first - i - 1);
     }
-    std::memcpy(reply->payload, interfaces.data() + first,
-                count * sizeof(table::InterfaceRecord));
+    std::memcpy(reply->payload, interfaces.data() + first, count * sizeof(table::InterfaceRecord));
     reply->length.store(static_cast<uint32_t>(count * sizeof(table::InterfaceRecord)));
     return Result::kOk;
   }
@@ -230,7 +229,7 @@ int FakeEngine::ConnectedStream(int family) {
   const sockaddr_in v4 = V4("192.0.2.9", 5000);
   const sockaddr_in6 v6 = V6("2001:db8::9", 5000);
   Must((family == AF_INET ? Connect(fd, Generic(v4), sizeof(v4))
-                             : Connect(fd, Generic(v6), sizeof(v6))) == 0);
+                          : Connect(fd, Generic(v6), sizeof(v6))) == 0);
   return fd;
 }
 
@@ -249,7 +248,7 @@ int FakeEngine::BoundDatagram(int family) {
   const sockaddr_in v4 = V4("192.0.2.1", 53);
   const sockaddr_in6 v6 = V6("2001:db8::1", 53);
   Must((family == AF_INET ? Bind(fd, Generic(v4), sizeof(v4))
-                             : Bind(fd, Generic(v6), sizeof(v6))) == 0);
+                          : Bind(fd, Generic(v6), sizeof(v6))) == 0);
   return fd;
 }
 
@@ -266,8 +265,7 @@ void FakeEngine::DeliverDatagram(int fd, std::string_view bytes,
   socket.Notify(table::kEventIn);
 }
 
-void FakeEngine::DeliverError(int fd, std::string_view bytes,
-                              const table::DatagramHeader& header) {
+void FakeEngine::DeliverError(int fd, std::string_view bytes, const table::DatagramHeader& header) {
   table::Socket socket = At(fd);
   Must(socket.error_queue().PushDatagram(header, Packet(bytes), false));
   socket.Notify(table::kEventErr);

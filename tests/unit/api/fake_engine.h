@@ -1,5 +1,5 @@
-// An engine that does as it is told: it plays the engine's side of the socket table, and is the home
-// in which the calls under test wait. Time is virtual.
+// An engine that does as it is told: it plays the engine's side of the socket table, and is the
+// home in which the calls under test wait. Time is virtual.
 //
 //   FakeEngine engine;                       // installs the context; the destructor uninstalls
 //   int fd = engine.ConnectedStream();
@@ -56,11 +56,11 @@ class FakeEngine : public Home {
   void Deliver(int fd, std::string_view bytes);
   void DeliverDatagram(int fd, std::string_view bytes, const table::DatagramHeader& header);
   void DeliverError(int fd, std::string_view bytes, const table::DatagramHeader& header);
-  void EndStream(int fd);                         // its FIN
+  void EndStream(int fd);  // its FIN
   void Reset(int fd, table::Result error = table::Result::kReset);
-  void Establish(int fd);                         // answers a connect
+  void Establish(int fd);  // answers a connect
   void Refuse(int fd);
-  table::Handle Arrive(int listener);             // a connection to be accepted
+  table::Handle Arrive(int listener);  // a connection to be accepted
   void SetUrgent(int fd, uint32_t position);
   // Takes what was sent, and acknowledges it.
   std::string TakeSent(int fd);
@@ -83,10 +83,10 @@ class FakeEngine : public Home {
     f();
   }
 
-  std::function<void()> when_idle;   // see above
-  int idle_runs = 1;                 // how often it may run
-  bool interrupt_next_wait = false;  // the next wait that finds nothing ends by a signal
-  bool accept_connects = true;       // a stream's connect stays under way otherwise
+  std::function<void()> when_idle;           // see above
+  int idle_runs = 1;                         // how often it may run
+  bool interrupt_next_wait = false;          // the next wait that finds nothing ends by a signal
+  bool accept_connects = true;               // a stream's connect stays under way otherwise
   std::vector<table::Operation> operations;  // commands that came
   std::vector<table::Command> commands;
   std::atomic<int> turns{0};

@@ -131,8 +131,8 @@ TEST_CASE("accept takes connections in order") {
   engine.Arrive(listener);
   sockaddr_in peer{};
   socklen_t length = sizeof(peer);
-  const int fd = Accept4(listener, reinterpret_cast<sockaddr*>(&peer), &length,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const int fd =
+      Accept4(listener, reinterpret_cast<sockaddr*>(&peer), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
   REQUIRE(fd >= 0);
   CHECK(peer.sin_port == htons(5000));
   CHECK((Fcntl(fd, F_GETFL, 0) & O_NONBLOCK) != 0);
@@ -197,7 +197,8 @@ TEST_CASE("SO_RCVTIMEO and signals end a wait") {
     CHECK(engine.Now() - before == Milliseconds(250));
   }
   SECTION("a handler without SA_RESTART") {
-    struct sigaction action{}, old{};
+    struct sigaction action {
+    }, old{};
     action.sa_handler = [](int) {};
     sigaction(SIGUSR1, &action, &old);
     engine.interrupt_next_wait = true;
@@ -237,7 +238,8 @@ TEST_CASE("the end of a stream, a reset, and a shutdown") {
   SECTION("SHUT_WR: EPIPE and SIGPIPE") {
     static int pipes = 0;
     pipes = 0;
-    struct sigaction action{}, old{};
+    struct sigaction action {
+    }, old{};
     action.sa_handler = [](int) { ++pipes; };
     sigaction(SIGPIPE, &action, &old);
     CHECK(Shutdown(fd, SHUT_WR) == 0);

@@ -117,8 +117,7 @@ TEST_CASE("sendfile reads at its offset, or where the file stands") {
   engine.when_idle = [&] { sent += engine.TakeSent(fd); };
   SECTION("offset") {
     off_t offset = 100;
-    CHECK(sluice_sendfile(fd, in, &offset, 1 << 20) ==
-          static_cast<ssize_t>(content.size() - 100));
+    CHECK(sluice_sendfile(fd, in, &offset, 1 << 20) == static_cast<ssize_t>(content.size() - 100));
     CHECK(offset == static_cast<off_t>(content.size()));
     sent += engine.TakeSent(fd);
     CHECK(sent == content.substr(100));
