@@ -45,7 +45,8 @@ struct mmsghdr;
 /* ---- Sockets ---- */
 
 /* AF_INET or AF_INET6 with SOCK_STREAM or SOCK_DGRAM (SOCK_NONBLOCK, SOCK_CLOEXEC may be added).
- * Beside POSIX's errors: ENFILE, every slot of the socket table is taken; ENOTSUP, no stack runs. */
+ * Beside POSIX's errors: ENFILE, every slot of the socket table is taken; ENOTSUP, no stack runs.
+ */
 SLUICE_API int sluice_socket(int domain, int type, int protocol);
 SLUICE_API int sluice_bind(int fd, const struct sockaddr* address, socklen_t length);
 SLUICE_API int sluice_listen(int fd, int backlog);
@@ -86,8 +87,7 @@ SLUICE_API ssize_t sluice_sendfile(int out, int in, off_t* offset, size_t count)
 /* ---- Options ---- */
 
 SLUICE_API int sluice_getsockopt(int fd, int level, int name, void* value, socklen_t* length);
-SLUICE_API int sluice_setsockopt(int fd, int level, int name, const void* value,
-                                 socklen_t length);
+SLUICE_API int sluice_setsockopt(int fd, int level, int name, const void* value, socklen_t length);
 SLUICE_API int sluice_fcntl(int fd, int command, ...);
 SLUICE_API int sluice_ioctl(int fd, unsigned long request, ...);
 
