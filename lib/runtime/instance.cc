@@ -202,6 +202,11 @@ api::WaitOutcome Instance::Wait(Instant deadline) {
   return threads_home_->WaitForNews(request);
 }
 
+void Instance::EndWithProcess() {
+  server_.reset();  // with it goes its place in the run directory
+  Drain(kDrainMax);
+}
+
 // Asks the engines to close what the application has not closed.
 void Instance::CloseAll() {
   for (uint32_t slot = 0; slot < region_.limits().sockets; ++slot) {

@@ -66,9 +66,9 @@ class Instance {
   const Configuration& configuration() const { return settings_.configuration; }
 
   // The process is about to end: closes every socket as the kernel does then, and runs the engines
-  // until what was written has reached the peers, at most for `limit`. Threads that are in a call
+  // until what was written has reached the peers, at most for kDrainMax. Threads that are in a call
   // stay in it from now on. Afterwards nothing works any more, and nothing is freed.
-  void Drain(Duration limit);
+  void EndWithProcess();
 
  private:
   explicit Instance(InstanceSettings settings);
@@ -80,6 +80,7 @@ class Instance {
   void StartServer();
   std::string Describe();
   void CloseAll();
+  void Drain(Duration limit);
   SipKey MakeKey(uint64_t lane) const;
 
   InstanceSettings settings_;

@@ -69,7 +69,7 @@ bool StartFromEnvironment(char* error, size_t error_bytes) {
 
 void FinishProcess() {
   // Neither freed nor taken apart: other threads may be in the middle of a call.
-  if (Instance* instance = current.exchange(nullptr)) instance->Drain(Instance::kDrainMax);
+  if (Instance* instance = current.exchange(nullptr)) instance->EndWithProcess();
 }
 
 void AfterForkInChild() { ForgetInChild(); }
