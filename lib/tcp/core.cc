@@ -1,5 +1,7 @@
 #include "tcp/core.h"
 
+#include <rte_mbuf.h>
+
 #include <algorithm>
 
 namespace sluice::tcp {
@@ -18,6 +20,8 @@ Core::Core(const Config& config_, table::SocketTable& table_, ip::Stack& ip_, co
       scoreboards(config_.scoreboards_max),
       assembly(config_.disordered_connections_max, config_.out_of_order_packets_max,
                config_.out_of_order_packets_per_connection),
+      packet_bytes(config_.pool == nullptr ? RTE_MBUF_DEFAULT_BUF_SIZE
+                                           : rte_pktmbuf_data_room_size(config_.pool)),
       challenges(config_.challenge_acks_per_second, 100),
       resets(config_.resets_per_second, 1000) {}
 

@@ -113,6 +113,7 @@ struct Core {
   AssemblerPool assembly;
   uint32_t touched_first = kNone;
   uint32_t orphans = 0;
+  uint32_t packet_bytes;  // that one packet of the pool holds, headroom included
   bool copy_received = false;
   ip::TokenBucket challenges;
   ip::TokenBucket resets;

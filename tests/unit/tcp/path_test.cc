@@ -25,6 +25,18 @@ TEST_CASE("A port that cuts segments gets several at once") {
   }
 }
 
+TEST_CASE("Segments are no larger than the port's packets can carry") {
+  ScriptConfig config;
+  config.mtu = 9000;
+  Script s(config);
+  table::Socket socket = s.Serve(Syn().Mss(8960));
+  s.Write(socket, Pattern(5000, 1));
+  const uint32_t most = 2048 - 60;  // one packet of the pool, less the longest header
+  s.Expect(Bytes(most).Seq(1));
+  s.Expect(Bytes(most).Seq(1 + most));
+  s.Expect(Bytes(5000 - 2 * most).Seq(1 + 2 * most));
+}
+
 TEST_CASE("Urgent data is marked (RFC 6093)") {
   ScriptConfig config;
   config.segmentation = GENERATE(false, true);
