@@ -72,7 +72,7 @@ Step Advance(Core& core, Connection& c, const Segment& segment) {
   c.progress_ms = core.clock_ms();
   c.retransmits = 0;
   c.soft_error = table::Result::kOk;
-  ++core.counters.TcpExtTCPDelivered;
+  core.counters.TcpExtTCPDelivered += (acked + c.mss - 1) / c.mss;
   MeasureRtt(core, c, segment);
   core.ip.ConfirmReachable(core.now, c.path);
   OnProgress(core, c, segment, acked, flight_before);
@@ -137,7 +137,7 @@ Step CheckAcknowledgment(Core& core, Connection& c, Segment& segment) {
     OnDuplicate(core, c);
   }
   if (c.snd_wnd != window_before) core.Touch(c);
-  ++core.counters.TcpExtTCPPureAcks;
+  if (segment.length() == 0) ++core.counters.TcpExtTCPPureAcks;
   return Step::kNext;
 }
 

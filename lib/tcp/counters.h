@@ -11,22 +11,20 @@
   X(TcpOutSegs) X(TcpRetransSegs) X(TcpInErrs) X(TcpOutRsts) X(TcpInCsumErrors) \
   X(TcpExtSyncookiesSent) X(TcpExtSyncookiesRecv) X(TcpExtSyncookiesFailed) \
   X(TcpExtEmbryonicRsts) X(TcpExtOutOfWindowIcmps) X(TcpExtTW) X(TcpExtTWRecycled) \
-  X(TcpExtPAWSActive) X(TcpExtPAWSEstab) X(TcpExtDelayedACKs) X(TcpExtDelayedACKLost) \
-  X(TcpExtListenOverflows) X(TcpExtListenDrops) X(TcpExtTCPHPHits) X(TcpExtTCPPureAcks) \
-  X(TcpExtTCPHPAcks) X(TcpExtTCPSackRecovery) X(TcpExtTCPRenoRecovery) \
-  X(TcpExtTCPSACKReneging) X(TcpExtTCPFastRetrans) X(TcpExtTCPSlowStartRetrans) \
-  X(TcpExtTCPTimeouts) X(TcpExtTCPSpuriousRTOs) X(TcpExtTCPFullUndo) X(TcpExtTCPDSACKOldSent) \
-  X(TcpExtTCPDSACKOfoSent) X(TcpExtTCPDSACKRecv) X(TcpExtTCPAbortOnData) \
-  X(TcpExtTCPAbortOnClose) X(TcpExtTCPAbortOnMemory) X(TcpExtTCPAbortOnTimeout) \
-  X(TcpExtTCPAbortOnLinger) X(TcpExtTCPAbortFailed) X(TcpExtTCPTimeWaitOverflow) \
+  X(TcpExtPAWSEstab) X(TcpExtDelayedACKs) X(TcpExtDelayedACKLost) X(TcpExtListenOverflows) \
+  X(TcpExtListenDrops) X(TcpExtTCPHPHits) X(TcpExtTCPPureAcks) X(TcpExtTCPHPAcks) \
+  X(TcpExtTCPSackRecovery) X(TcpExtTCPRenoRecovery) X(TcpExtTCPSACKReneging) \
+  X(TcpExtTCPFastRetrans) X(TcpExtTCPSlowStartRetrans) X(TcpExtTCPTimeouts) \
+  X(TcpExtTCPSpuriousRTOs) X(TcpExtTCPFullUndo) X(TcpExtTCPDSACKOldSent) X(TcpExtTCPDSACKOfoSent) \
+  X(TcpExtTCPDSACKRecv) X(TcpExtTCPAbortOnData) X(TcpExtTCPAbortOnClose) \
+  X(TcpExtTCPAbortOnTimeout) X(TcpExtTCPAbortOnLinger) X(TcpExtTCPTimeWaitOverflow) \
   X(TcpExtTCPReqQFullDoCookies) X(TcpExtTCPReqQFullDrop) X(TcpExtTCPRetransFail) \
-  X(TcpExtTCPRcvCoalesce) X(TcpExtTCPOFOQueue) X(TcpExtTCPOFODrop) X(TcpExtTCPOFOMerge) \
-  X(TcpExtTCPChallengeACK) X(TcpExtTCPSYNChallenge) X(TcpExtTCPChallengeACKLimited) \
-  X(TcpExtTCPFromZeroWindowAdv) X(TcpExtTCPToZeroWindowAdv) X(TcpExtTCPSynRetrans) \
-  X(TcpExtTCPKeepAlive) X(TcpExtTCPDeferAcceptDrop) X(TcpExtTCPRcvQDrop) X(TcpExtTCPWinProbe) \
-  X(TcpExtTCPOrigDataSent) X(TcpExtTCPDelivered) X(TcpExtTCPZeroWindowDrop) \
-  X(TcpExtTCPMTUPShrunk) X(ConnectionsFull) X(ListenersFull) X(SocketsFull) X(TimeWaitFull) \
-  X(SynReceivedFull) X(OutOfOrderPacketsFull) X(DisorderedConnectionsFull) \
+  X(TcpExtTCPOFOQueue) X(TcpExtTCPOFODrop) X(TcpExtTCPOFOMerge) X(TcpExtTCPChallengeACK) \
+  X(TcpExtTCPSYNChallenge) X(TcpExtTCPChallengeACKLimited) X(TcpExtTCPFromZeroWindowAdv) \
+  X(TcpExtTCPToZeroWindowAdv) X(TcpExtTCPSynRetrans) X(TcpExtTCPKeepAlive) \
+  X(TcpExtTCPDeferAcceptDrop) X(TcpExtTCPRcvQDrop) X(TcpExtTCPWinProbe) X(TcpExtTCPOrigDataSent) \
+  X(TcpExtTCPDelivered) X(TcpExtTCPMTUPShrunk) X(ConnectionsFull) X(ListenersFull) X(SocketsFull) \
+  X(TimeWaitFull) X(SynReceivedFull) X(OutOfOrderPacketsFull) X(DisorderedConnectionsFull) \
   X(ScoreboardsFull) X(ScoreboardRangesFull) X(ReceiveQueueFull) X(ConnectionQueueFull) \
   X(FlowMapFull) X(BuffersExhausted) X(TransmitQueueFull) X(SendQueueCorrupt) X(ResetsLimited) \
   X(UserTimeouts) X(FinWait2Timeouts) X(KeepAliveTimeouts) X(IcmpHardErrors) X(IcmpSoftErrors)
