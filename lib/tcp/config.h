@@ -42,7 +42,7 @@ struct Config {
   Duration rto_max = Seconds(120);
   Duration delayed_ack = Milliseconds(40);  // RFC 1122 section 4.2.3.2
   Duration cork_max = Milliseconds(200);    // how long TCP_CORK and MSG_MORE hold a part back
-  Duration retry = Milliseconds(1);         // after a full transmit queue or an empty pool
+  Duration retry = Microseconds(100);       // after a full transmit queue or an empty pool
   Duration time_wait = Seconds(60);         // 2 MSL
   Duration fin_wait_2 = Seconds(60);        // for sockets that the application has closed
   uint8_t syn_retries = 6;

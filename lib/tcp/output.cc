@@ -197,6 +197,11 @@ Next SendData(Core& core, Connection& c, Round& round) {
       if (c.flight() == 0) StartProbeTimer(core, c, unsent);
       return Next::kStop;
     }
+    // Rather than build what would be thrown away.
+    if (core.ip.TransmitRoom(c.path.interface) == 0) {
+      ++core.counters.TransmitQueueFull;
+      return Failed(core, c, Emitted::kRetry);
+    }
     const Next next = SendNew(core, c, round, bytes);
     if (next != Next::kGoOn) return next;
   }

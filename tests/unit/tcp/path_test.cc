@@ -37,6 +37,32 @@ TEST_CASE("Segments are no larger than the port's packets can carry") {
   s.Expect(Bytes(5000 - 2 * most).Seq(1 + 2 * most));
 }
 
+TEST_CASE("A full transmit queue holds data back, and loses none") {
+  ScriptConfig config;
+  config.packets = 8192;
+  config.region.buffers = 8192;
+  Script s(config);
+  table::Socket socket = s.Serve(Syn().Mss(100).Scale(14));
+  socket.entry().options.Set(table::kSendBufferLocked, true);
+  socket.entry().options.send_buffer_bytes.store(4000000);
+  uint32_t acked = 1;
+  for (int round = 0; round < 9; ++round) {  // slow start beyond the 1024 packets of the queue
+    s.Write(socket, Pattern(300000));
+    while (acked != s.sent_end) {
+      s.DropSent();
+      s.Push(AckOf(acked = s.sent_end).Seq(1));
+    }
+  }
+  CHECK(s.counters().TransmitQueueFull != 0);
+  CHECK(s.counters().TcpRetransSegs == 0);
+  for (int i = 0; i < 10000 && table::SendQueueBytes(socket.entry()) != 0; ++i) {
+    s.Advance(Microseconds(100));
+    s.DropSent();
+    s.Push(AckOf(s.sent_end).Seq(1));
+  }
+  CHECK(s.sent_end == 1 + 9 * 300000);
+}
+
 TEST_CASE("Urgent data is marked (RFC 6093)") {
   ScriptConfig config;
   config.segmentation = GENERATE(false, true);
