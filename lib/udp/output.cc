@@ -159,9 +159,8 @@ Result Stack::Route(Instant now, table::Socket socket, Control& control, Sending
   const IpAddress& destination = sending.peer.address;
   IpAddress source = sending.header.local.address;  // IP_PKTINFO
   if (source.is_unspecified() || source.is_v4() != destination.is_v4()) {
-    source = control.bound.is_multicast() || control.bound.is_v4() != destination.is_v4()
-                 ? IpAddress()
-                 : control.bound;
+    source = control.bound_to_group || control.bound.is_v4() != destination.is_v4() ? IpAddress()
+                                                                                    : control.bound;
   }
   uint16_t interface = sending.header.local.scope;
   if (interface == 0) interface = options.bound_interface.load();
@@ -219,6 +218,11 @@ Stack::Sent Stack::SendPieces(Instant now, table::Socket socket, Control& contro
   const uint32_t step =
       sending.header.segment_bytes != 0 ? sending.header.segment_bytes : sending.length;
   const uint32_t packets = step == 0 ? 1 : (sending.length + step - 1) / step;
+  if (packets > kSegmentsMax) {
+    ++counters_.UdpOutErrors;
+    socket.SetError(Result::kInvalid);
+    return Sent::kDone;
+  }
   const uint32_t fragments =
       packets * ((step + wire::kUdpHeaderBytes) / std::max<uint32_t>(control.path.mtu, 68) + 1);
   if (ip_.TransmitRoom(control.path.interface) < std::min(fragments, 128u)) return Sent::kBlocked;

@@ -66,7 +66,7 @@ Result Stack::Open(table::Socket socket) {
   At(block) = Control();
   At(block).slot = socket.index();
   At(block).family = socket.entry().family.load();
-  socket.side().control_block = kOwnBit | block;
+  socket.side().control_block = block;
   ++open_;
   return Result::kOk;
 }
@@ -111,6 +111,7 @@ Result Stack::BindTo(Control& control, table::Socket socket, const IpAddress& ad
   }
   bindings_.SetListening(control.binding, true);
   control.bound = address;
+  control.bound_to_group = ip_.KindOf(address) != ip::DestinationKind::kUnicast;
   control.automatic_port = automatic;
   entry.local.Store({address, bindings_.Local(control.binding).port, interface});
   entry.interface.store(interface);

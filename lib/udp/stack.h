@@ -103,10 +103,10 @@ class Stack {
   uint32_t open_sockets() const { return open_; }
 
  private:
-  static constexpr uint32_t kOwnBit = 0x80000000;
   static constexpr uint32_t kNone = 0xffffffff;
   static constexpr uint32_t kChunk = 64;  // control blocks that are allocated together
   static constexpr unsigned kPiecesMax = 64;
+  static constexpr unsigned kSegmentsMax = 128;  // datagrams of one send (UDP_SEGMENT), as on Linux
 
   // What is kept of a socket beside its entry.
   struct Control {
@@ -119,9 +119,10 @@ class Stack {
     uint32_t binding = kNone;
     uint32_t memberships = Memberships::kNone;
     uint32_t next_free = kNone;
-    ip::FlowKey key;        // connected: both ends
-    uint64_t hash = 0;      // of it
-    wire::IpAddress bound;  // as bind said, before a connect narrowed it
+    ip::FlowKey key;              // connected: both ends
+    uint64_t hash = 0;            // of it
+    wire::IpAddress bound;        // as bind said, before a connect narrowed it
+    bool bound_to_group = false;  // a multicast or broadcast address: no source to send from
     // The last destination, so that datagrams to one peer look the route up once.
     ip::Path path;
     wire::IpAddress path_source;  // as asked for, maybe unspecified
@@ -140,8 +141,8 @@ class Stack {
   };
 
   Control& At(uint32_t block) { return chunks_[block / kChunk][block % kChunk]; }
-  Control& ControlOf(table::Socket socket) { return At(socket.side().control_block & ~kOwnBit); }
-  uint32_t BlockOf(table::Socket socket) const { return socket.side().control_block & ~kOwnBit; }
+  Control& ControlOf(table::Socket socket) { return At(socket.side().control_block); }
+  uint32_t BlockOf(table::Socket socket) const { return socket.side().control_block; }
   uint32_t TakeBlock();
 
   // --- input.cc

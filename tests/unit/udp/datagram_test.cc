@@ -321,6 +321,11 @@ TEST_CASE("UDP_SEGMENT cuts one send into many datagrams", "[udp]") {
     received += got->payload;
   }
   REQUIRE(received == all);
+  header.segment_bytes = 10;  // 640 datagrams: more than one send may make
+  net.a.Send(client, {net.b.address, 53}, all, header);
+  net.Run();
+  REQUIRE(Host::TakeError(client) == Result::kInvalid);
+  REQUIRE_FALSE(net.b.Receive(server).has_value());
   net.RequireNoLeak();
 }
 

@@ -146,6 +146,21 @@ TEST_CASE("a broadcast reaches every socket of its port", "[udp]") {
   net.RequireNoLeak();
 }
 
+TEST_CASE("a socket bound to a group or broadcast address sends from the host's own", "[udp]") {
+  Pair net;
+  auto server = net.b.Bound({IpAddress::AnyV4(), 53});
+  for (const IpAddress& bound : {kGroup4, IpAddress::V4(192, 0, 2, 255)}) {
+    auto client = net.a.Bound({bound, 5353});
+    net.a.Send(client, {net.b.address, 53}, "x");
+    net.Run();
+    auto got = net.b.Receive(server);
+    REQUIRE(got.has_value());
+    REQUIRE(got->header.peer.address == net.a.address);
+    REQUIRE(got->header.peer.port == 5353);
+  }
+  net.RequireNoLeak();
+}
+
 TEST_CASE("SO_REUSEPORT gives each flow one socket of several", "[udp]") {
   Pair net;
   std::vector<table::Socket> servers;
