@@ -49,7 +49,7 @@ void EpollSet::UnlinkReady(EpollItem& item) {
 // Signals a sleeper that has not been signaled yet; false if there is none. The lock is held.
 bool EpollSet::WakeOne() {
   for (EpollSleeper* s = sleepers_; s != nullptr; s = s->next) {
-    if (s->waiter.signaled.load() != 0) continue;
+    if (s->waiter.signaled.load() == 1) continue;  // other values tell where it sleeps
     state.home->Signal(s->waiter);
     return true;
   }
