@@ -103,7 +103,7 @@ int PollSet::Look() {
   return ready;
 }
 
-bool PollSet::Link(Waiter& waiter) {
+bool PollSet::Link() {
   if (sluice_count_ > kInlineCount) {
     watch_heap_.reset(new (std::nothrow) Watch[sluice_count_]);
     if (watch_heap_ == nullptr) return false;
@@ -115,7 +115,7 @@ bool PollSet::Link(Waiter& waiter) {
     if (handle.generation == 0 || handle == kInherited) continue;
     Watch& watch = watches_[linked_];
     watch.handle = handle;
-    watch.watcher.waiter = &waiter;
+    watch.watcher.waiter = &waiter_;
     watch.watcher.mask = EngineMask(descriptors_[i].events);
     if (NamesEpoll(handle)) {
       EpollSet* set = EpollSet::Find(handle);
@@ -178,18 +178,17 @@ int WaitForAny(PollSet& set, TimeOut time_out, const sigset_t* mask) {
   if (ready != 0 || time_out.is_zero()) return ready;
 
   const Instant deadline = time_out.Deadline();
-  Waiter waiter;
-  if (!set.Link(waiter) || !set.OpenKernelSet()) return Fail(ENOMEM);
+  if (!set.Link() || !set.OpenKernelSet()) return Fail(ENOMEM);
   WaitOutcome outcome = WaitOutcome::kLook;
   for (;;) {
     WaitRequest request{.notices_seen = NoticesSeen(), .deadline = deadline, .signal_mask = mask};
     set.Describe(request);
     DispatchEvents();
-    waiter.signaled.Exchange(0);
+    set.waiter().signaled.Exchange(0);
     ready = set.Look();
     if (ready != 0 || outcome == WaitOutcome::kDeadline) return ready;
     if (outcome == WaitOutcome::kInterrupted) return Fail(EINTR);
-    outcome = state.home->Wait(waiter, request);
+    outcome = state.home->Wait(set.waiter(), request);
   }
 }
 

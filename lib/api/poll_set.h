@@ -27,9 +27,11 @@ class PollSet {
   // In this order. False: no memory, or no descriptor.
   bool Allocate();
   int Look();  // fills revents; how many are ready, or -1 and errno
-  bool Link(Waiter& waiter);
+  bool Link();
   bool OpenKernelSet();
   void Describe(WaitRequest& request) const;
+  // What the descriptors signal from Link on. It lives as long as they are linked.
+  Waiter& waiter() { return waiter_; }
 
  private:
   static constexpr size_t kInlineCount = 16;
@@ -39,6 +41,7 @@ class PollSet {
   };
   void Unlink();
 
+  Waiter waiter_;
   pollfd* descriptors_;
   size_t count_;
   size_t kernel_count_ = 0;  // in kernel_: those that the kernel is asked about
