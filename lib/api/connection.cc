@@ -153,6 +153,8 @@ int StepConnect(const OpenSocket& socket, const wire::Endpoint& remote) {
   socket.side->is_connecting = true;
   const Result result = Ask(socket, {.operation = Operation::kConnect, .remote = remote});
   if (result == Result::kInProgress) {
+    // As on Linux, where the answer is not looked at before the call returns, however near the peer.
+    if (socket.is_nonblocking()) return EINPROGRESS;
     return socket.entry->status.load() == Status::kConnecting ? EINPROGRESS : ConnectState(socket);
   }
   socket.side->is_connecting = false;

@@ -6,10 +6,12 @@
 """
 
 import ctypes
+import errno
 import os
 import platform
 import resource
 import signal
+import socket
 import struct
 import subprocess
 import time
@@ -23,25 +25,29 @@ _SYSCALLS = {"x86_64": (0xC000003E, 41, 425), "aarch64": (0xC00000B7, 198, 425)}
 
 
 def inet_filter():
-    """A seccomp program: socket(AF_INET or AF_INET6) fails with EACCES, io_uring with ENOSYS."""
+    """A seccomp program: socket(AF_INET or AF_INET6) fails with EACCES, io_uring with ENOSYS.
+
+    UDP-Lite alone is allowed: it is none of Sluice's protocols and stays the kernel's.
+    """
     arch, nr_socket, nr_io_uring = _SYSCALLS[platform.machine()]
     allow, deny = 0x7FFF0000, 0x00050000
     load, equal, give = 0x20, 0x15, 0x06
     code = [
-        (load, 0, 0, 4),                 # seccomp_data.arch
+        (load, 0, 0, 4),                 # 0: seccomp_data.arch
         (equal, 1, 0, arch),
-        (give, 0, 0, deny | 1),          # another architecture's calls: EPERM
-        (load, 0, 0, 0),                 # seccomp_data.nr
-        (equal, 4, 0, nr_io_uring),
-        (equal, 0, 2, nr_socket),
-        (load, 0, 0, 16),                # the low half of the first argument
-        (equal, 2, 3, 2),                # AF_INET
-        (give, 0, 0, allow),
-        (give, 0, 0, deny | 38),         # ENOSYS
-        (give, 0, 0, deny | 13),         # EACCES
-        (equal, 0, 1, 10),               # AF_INET6
-        (give, 0, 0, deny | 13),
-        (give, 0, 0, allow),
+        (give, 0, 0, deny | 1),          # 2: another architecture's calls: EPERM
+        (load, 0, 0, 0),                 # 3: seccomp_data.nr
+        (equal, 3, 0, nr_io_uring),
+        (equal, 0, 3, nr_socket),
+        (load, 0, 0, 16),                # 6: the low half of the first argument
+        (equal, 3, 2, socket.AF_INET),
+        (give, 0, 0, deny | errno.ENOSYS),
+        (give, 0, 0, allow),             # 9
+        (equal, 0, 3, socket.AF_INET6),  # 10
+        (load, 0, 0, 32),                # 11: that of the third
+        (equal, 1, 0, socket.IPPROTO_UDPLITE),
+        (give, 0, 0, deny | errno.EACCES),
+        (give, 0, 0, allow),             # 14
     ]
     return b"".join(struct.pack("HBBI", *instruction) for instruction in code), len(code)
 
