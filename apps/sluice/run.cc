@@ -98,6 +98,10 @@ class RunVerb : public Verb {
     if (!config_.empty()) setenv("SLUICE_CONFIG", config_.c_str(), 1);
     absl::Status status = runtime::ApplyEnvironment(environ, &configuration);
     if (status.ok()) status = flags_.Apply(*command_, &configuration);
+    // As it was called: what a link to another program is named, not that program.
+    if (configuration.name.empty() && !program_.empty()) {
+      configuration.name = program_[0].substr(program_[0].rfind('/') + 1);
+    }
     if (status.ok()) status = runtime::FinishConfiguration(&configuration);
     if (!status.ok()) return status;
     return configuration;

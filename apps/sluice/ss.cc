@@ -75,8 +75,7 @@ class SsVerb : public Verb {
   }
 
   void Print(const nlohmann::json& document) const {
-    std::cout << "# " << document.value("program", "?") << ", pid " << document.value("pid", 0)
-              << "\n"
+    std::cout << "# " << document.value("name", "?") << ", pid " << document.value("pid", 0) << "\n"
               << (summary_ ? Summary(document) : SocketTable(document, filter_, extended_));
   }
 

@@ -102,7 +102,7 @@ class Bed:
 
     def _accepts(self, address, port):
         try:
-            with self.pair.peer, socket.create_connection((address, port), timeout=0.5):
+            with self.pair.peer, socket.create_connection((address, port), timeout=0.1):
                 return True
         except OSError:
             return False
