@@ -28,8 +28,6 @@ constexpr uint16_t kOptionFlags = 2;
 constexpr uint32_t kInbound = 1;
 constexpr uint32_t kOutbound = 2;
 
-constexpr size_t kBufferBytes = 256 * 1024;
-
 template <typename T>
 void Append(std::vector<uint8_t>& to, T value) {
   uint8_t bytes[sizeof(T)];
@@ -62,7 +60,6 @@ absl::StatusOr<std::unique_ptr<Capture>> Capture::Create(const std::string& path
         absl::StrCat("cannot write the capture file ", path, ": ", strerror(errno)));
   }
   std::unique_ptr<Capture> capture(new Capture(fd, bytes_max, clock_offset_ns, frame_bytes_max));
-  capture->buffer_.reserve(kBufferBytes + 128 * 1024);
   std::vector<uint8_t> body;
   Append(body, kByteOrderMagic);
   Append(body, uint16_t{1});  // version 1.0
@@ -89,6 +86,7 @@ void Capture::AddInterface(uint16_t interface, std::string_view name, engine::Li
   AppendOption(body, kOptionTimeResolution, &nanoseconds, 1);
   EndOptions(body);
   WriteBlock(kInterfaceDescription, body);
+  Flush();
 }
 
 void Capture::Received(Instant now, uint16_t interface, std::span<rte_mbuf* const> frames) {
@@ -106,6 +104,7 @@ void Capture::Write(Instant now, uint16_t interface, std::span<rte_mbuf* const> 
   for (const rte_mbuf* frame : frames) {
     WriteFrame(time_ns, static_cast<uint32_t>(numbers_[interface]), frame, direction);
   }
+  Flush();  // a program that is killed leaves a file that ends with its last frame
 }
 
 void Capture::WriteFrame(uint64_t time_ns, uint32_t number, const rte_mbuf* frame,
@@ -142,7 +141,6 @@ void Capture::WriteBlock(uint32_t type, std::span<const uint8_t> body) {
   buffer_.insert(buffer_.end(), body.begin(), body.end());
   Append(buffer_, total);
   bytes_ += total;
-  if (buffer_.size() >= kBufferBytes) Flush();
 }
 
 void Capture::Flush() {

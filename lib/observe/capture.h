@@ -40,8 +40,6 @@ class Capture : public engine::FrameTap {
 
   uint64_t frames() const { return frames_; }
   uint64_t frames_left_out() const { return left_out_; }
-  // Hands what is buffered to the kernel.
-  void Flush();
 
  private:
   Capture(int fd, uint64_t bytes_max, int64_t clock_offset_ns, uint32_t frame_bytes_max)
@@ -54,6 +52,8 @@ class Capture : public engine::FrameTap {
              uint32_t direction);
   void WriteFrame(uint64_t time_ns, uint32_t number, const rte_mbuf* frame, uint32_t direction);
   void WriteBlock(uint32_t type, std::span<const uint8_t> body);
+  // Hands what is buffered to the kernel.
+  void Flush();
 
   int fd_;
   uint64_t bytes_max_;
@@ -64,7 +64,7 @@ class Capture : public engine::FrameTap {
   uint64_t left_out_ = 0;
   std::vector<int> numbers_;  // in the file, by interface; -1: not in it
   uint32_t interfaces_ = 0;
-  std::vector<uint8_t> buffer_;  // not yet written
+  std::vector<uint8_t> buffer_;  // of one burst, not yet written
   std::vector<uint8_t> body_;    // of the block being made
 };
 

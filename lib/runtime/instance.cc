@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/context.h"
+#include "observe/capture.h"
 #include "observe/server.h"
 #include "runtime/engine_config.h"
 
@@ -42,6 +43,7 @@ absl::StatusOr<std::unique_ptr<Instance>> Instance::Start(InstanceSettings setti
   absl::Status status = PortSet::Open(s.configuration, s.callback_ports, &instance->ports_);
   if (status.ok()) status = instance->MapRegion();
   if (status.ok()) status = instance->MakeEngines();
+  if (status.ok()) status = instance->StartCaptures();
   if (status.ok()) status = instance->MakeHome();
   if (status.ok()) status = instance->InstallCalls();
   if (!status.ok()) return status;
@@ -211,7 +213,7 @@ void Instance::EndWithProcess() {
 void Instance::CloseAll() {
   for (uint32_t slot = 0; slot < region_.limits().sockets; ++slot) {
     table::Entry& entry = region_.entry(slot);
-    if (entry.socket_id.load() == 0) break;  // slots are taken from the first on
+    if (entry.socket_id.load() == 0) continue;  // never used
     const uint8_t lane = entry.engine.load();
     if ((entry.application_flags.load() & table::kClosed) != 0 || lane >= engines_.size()) continue;
     table::Command command;

@@ -29,6 +29,7 @@
 #include "runtime/threads_home.h"
 
 namespace sluice::observe {
+class Capture;
 class Server;
 }
 
@@ -75,6 +76,7 @@ class Instance {
 
   absl::Status MapRegion();
   absl::Status MakeEngines();
+  absl::Status StartCaptures();
   absl::Status MakeHome();
   absl::Status InstallCalls();
   void StartServer();
@@ -92,6 +94,7 @@ class Instance {
   size_t region_bytes_ = 0;
   table::Region region_;
   std::vector<engine::EngineConfig> engine_configs_;
+  std::vector<std::unique_ptr<observe::Capture>> captures_;  // engines show them frames
   std::vector<std::unique_ptr<engine::Engine>> engines_;
   std::vector<std::unique_ptr<EngineSet>> sets_;
   // One of these.
