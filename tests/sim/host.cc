@@ -31,6 +31,7 @@ Host::Host(SimNetwork* network, SimPort* port, const HostOptions& options)
 
   engine::EngineConfig config;
   config.tcp = options.tcp;
+  config.ip.neighbor_probes = 30;  // a bad link is no reason to call a host unreachable
   config.key = {options.seed, options.number};
   config.pool = port->plain_pool().get();
   engine_ = std::make_unique<engine::Engine>(config, region_, 0);

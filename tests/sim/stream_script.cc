@@ -360,7 +360,8 @@ std::string Run::Play(bool verbose) {
     server_->Run(network_.now());
     client_->Run(network_.now());
     Instant next = std::max(NextInstant(), network_.now());
-    if (next.is_never()) return Why("nothing is left to happen");
+    if (next.is_never() && !finished()) return Why("nothing is left to happen");
+    if (next.is_never()) break;
     if (next - Instant() > kTimeMax) return Why("no end in sight");
     network_.AdvanceTo(next);
   }
