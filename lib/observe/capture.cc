@@ -28,11 +28,16 @@ constexpr uint16_t kOptionFlags = 2;
 constexpr uint32_t kInbound = 1;
 constexpr uint32_t kOutbound = 2;
 
+void AppendBytes(std::vector<uint8_t>& to, const void* bytes, size_t count) {
+  if (count == 0) return;
+  const size_t end = to.size();
+  to.resize(end + count);
+  std::memcpy(to.data() + end, bytes, count);
+}
+
 template <typename T>
 void Append(std::vector<uint8_t>& to, T value) {
-  uint8_t bytes[sizeof(T)];
-  std::memcpy(bytes, &value, sizeof(T));
-  to.insert(to.end(), bytes, bytes + sizeof(T));
+  AppendBytes(to, &value, sizeof(T));
 }
 
 void Pad(std::vector<uint8_t>& to) { to.resize((to.size() + 3) / 4 * 4); }
@@ -40,8 +45,7 @@ void Pad(std::vector<uint8_t>& to) { to.resize((to.size() + 3) / 4 * 4); }
 void AppendOption(std::vector<uint8_t>& to, uint16_t code, const void* value, size_t length) {
   Append(to, code);
   Append(to, static_cast<uint16_t>(length));
-  const auto* bytes = static_cast<const uint8_t*>(value);
-  to.insert(to.end(), bytes, bytes + length);
+  AppendBytes(to, value, length);
   Pad(to);
 }
 
@@ -123,8 +127,7 @@ void Capture::WriteFrame(uint64_t time_ns, uint32_t number, const rte_mbuf* fram
   uint32_t left = length;
   for (const rte_mbuf* m = frame; m != nullptr && left > 0; m = m->next) {
     const uint32_t count = std::min<uint32_t>(left, m->data_len);
-    const auto* bytes = rte_pktmbuf_mtod(m, const uint8_t*);
-    body_.insert(body_.end(), bytes, bytes + count);
+    AppendBytes(body_, rte_pktmbuf_mtod(m, const void*), count);
     left -= count;
   }
   Pad(body_);
@@ -138,7 +141,7 @@ void Capture::WriteBlock(uint32_t type, std::span<const uint8_t> body) {
   const uint32_t total = static_cast<uint32_t>(body.size()) + 12;
   Append(buffer_, type);
   Append(buffer_, total);
-  buffer_.insert(buffer_.end(), body.begin(), body.end());
+  AppendBytes(buffer_, body.data(), body.size());
   Append(buffer_, total);
   bytes_ += total;
 }
