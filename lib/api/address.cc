@@ -72,13 +72,15 @@ void StoreAddress(const Endpoint& endpoint, int family, sockaddr* address, sockl
   *length = sizeof(in);
 }
 
+IpAddress DestinationOf(const IpAddress& address) {
+  if (!address.is_unspecified()) return address;
+  return address.is_v4() ? IpAddress::V4(127, 0, 0, 1)
+                         : IpAddress::V6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+}
+
 bool BelongsToKernel(const IpAddress& address, bool connecting) {
-  IpAddress looked = address;
-  if (address.is_unspecified()) {
-    if (!connecting) return false;
-    looked = address.is_v4() ? IpAddress::V4(127, 0, 0, 1)
-                             : IpAddress::V6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
-  }
+  if (address.is_unspecified() && !connecting) return false;
+  const IpAddress looked = DestinationOf(address);
   return std::any_of(
       state.kernel_prefixes.begin(), state.kernel_prefixes.end(),
       [&looked](const wire::Prefix& p) { return looked.HasPrefix(p.address, p.length); });

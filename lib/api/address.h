@@ -22,6 +22,9 @@ inline wire::Endpoint AnyEndpoint(int family) {
   return {family == AF_INET ? wire::IpAddress::AnyV4() : wire::IpAddress::AnyV6(), 0, 0};
 }
 
+// Where packets to an address go: Linux takes the unspecified address for loopback.
+wire::IpAddress DestinationOf(const wire::IpAddress& address);
+
 // Whether an address stays with the kernel; an unspecified one means loopback when connecting.
 bool BelongsToKernel(const wire::IpAddress& address, bool connecting);
 

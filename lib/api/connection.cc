@@ -36,6 +36,12 @@ bool ShouldMove(const OpenSocket& socket, const wire::Endpoint& endpoint, bool c
          BelongsToKernel(endpoint.address, connecting);
 }
 
+// An IPv4 address, on a socket that wants IPv6 alone.
+bool MissesFamily(const OpenSocket& socket, const wire::Endpoint& endpoint) {
+  return socket.is_v6() && endpoint.address.is_v4() &&
+         socket.entry->options.is_set(table::kIpv6Only);
+}
+
 int NameNewSocket(table::Handle handle, int fd, bool nonblocking) {
   StartSocket(handle, fd, nonblocking);
   Assign(fd, handle);
@@ -90,6 +96,7 @@ int Bind(int fd, const sockaddr* address, socklen_t length) {
   LockHolder holder(socket.entry->send_lock);
   if (!socket.IsOpen()) return Fail(EBADF);
   if (socket.entry->status.load() != Status::kUnconnected) return Fail(EINVAL);
+  if (MissesFamily(socket, endpoint)) return Fail(EINVAL);
   const Result result = Ask(socket, {.operation = Operation::kBind, .local = endpoint});
   return result == Result::kOk ? 0 : Fail(ErrnoOf(result));
 }
@@ -153,7 +160,8 @@ int StepConnect(const OpenSocket& socket, const wire::Endpoint& remote) {
   socket.side->is_connecting = true;
   const Result result = Ask(socket, {.operation = Operation::kConnect, .remote = remote});
   if (result == Result::kInProgress) {
-    // As on Linux, where the answer is not looked at before the call returns, however near the peer.
+    // As on Linux, where the answer is not looked at before the call returns, however near the
+    // peer.
     if (socket.is_nonblocking()) return EINPROGRESS;
     return socket.entry->status.load() == Status::kConnecting ? EINPROGRESS : ConnectState(socket);
   }
@@ -205,6 +213,8 @@ int Connect(int fd, const sockaddr* address, socklen_t length) {
   if (ShouldMove(socket, remote, true)) {
     return MoveToKernel(socket) ? kernel::Connect(fd, address, length) : -1;
   }
+  remote.address = DestinationOf(remote.address);
+  if (MissesFamily(socket, remote)) return Fail(ENETUNREACH);
   const int error =
       socket.is_stream() ? ConnectStream(socket, remote) : ConnectDatagram(socket, remote);
   return error == 0 ? 0 : Fail(error);

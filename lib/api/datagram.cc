@@ -65,6 +65,7 @@ int PrepareToSend(const OpenSocket& socket, DatagramHeader& header, bool has_des
     if (status != Status::kConnected && status != Status::kShutdown) return EDESTADDRREQ;
     header.peer = entry.remote.Load();
   }
+  header.peer.address = DestinationOf(header.peer.address);
   const wire::IpAddress& to = header.peer.address;
   if (header.peer.port == 0 && has_destination) return EINVAL;
   if (to.is_limited_broadcast() && !entry.options.is_set(table::kBroadcast)) return EACCES;

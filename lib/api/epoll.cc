@@ -33,10 +33,15 @@ int Wait(int epoll, epoll_event* events, int maximum, TimeOut time_out, const si
   if (set == nullptr) return -1;
   if (maximum <= 0) return Fail(EINVAL);
   if (events == nullptr) return Fail(EFAULT);
-  // The engine gets its turn in every round of a program's loop, however much there is to do.
-  Turn();
+  // The engine gets its turn in time, however much there is to do; and at once if there is nothing.
+  TurnSometimes();
   DispatchEvents();
-  int count = set->CollectMixed(self, epoll, events, maximum, time_out.is_zero());
+  int count = set->CollectMixed(self, epoll, events, maximum, false);
+  if (count == 0) {
+    Turn();
+    DispatchEvents();
+    count = set->CollectMixed(self, epoll, events, maximum, time_out.is_zero());
+  }
   if (count != 0 || time_out.is_zero()) return count;
 
   const Instant deadline = time_out.Deadline();

@@ -22,7 +22,8 @@
 namespace sluice::api {
 
 // One thread's reason to sleep. `signaled`: 1 signaled, anything else waiting (0, or where the home
-// has noted that it sleeps). It lives on the waiting thread's stack or in an epoll set, for as long as anybody may signal it.
+// has noted that it sleeps). It lives on the waiting thread's stack or in an epoll set, for as long
+// as anybody may signal it.
 struct Waiter {
   table::Cell<uint32_t> signaled;
 };

@@ -172,9 +172,14 @@ void PollSet::Describe(WaitRequest& request) const {
 
 int WaitForAny(PollSet& set, TimeOut time_out, const sigset_t* mask) {
   if (!set.Allocate()) return Fail(ENOMEM);
-  Turn();
+  TurnSometimes();
   DispatchEvents();
   int ready = set.Look();
+  if (ready == 0) {
+    Turn();
+    DispatchEvents();
+    ready = set.Look();
+  }
   if (ready != 0 || time_out.is_zero()) return ready;
 
   const Instant deadline = time_out.Deadline();

@@ -49,9 +49,10 @@ struct State {
   int base_descriptor = -1;  // what the reserved numbers are duplicates of
   uint64_t nested_key = 0;   // marks notices of nested sets in a kernel epoll (epoll_set.h)
   std::vector<wire::Prefix> kernel_prefixes;
-  std::atomic<uint32_t> next_lane{0};
-  std::atomic<int64_t> last_turn_ns{0};
   std::atomic<bool> installed{false};
+  // Written often: apart from what every call reads.
+  alignas(64) std::atomic<uint32_t> next_lane{0};
+  std::atomic<int64_t> last_turn_ns{0};
 };
 
 extern State state;

@@ -311,10 +311,14 @@ TEST_CASE("kernel descriptors in the same set") {
   CHECK(Next(epoll) == Pair(2, EPOLLIN));
   engine.Deliver(fd, "a");
   epoll_event events[4];
+  engine.Advance(Milliseconds(1));
   CHECK(EpollWait(epoll, events, 4, 0) == 2);
   // With room for one only, neither side starves the other.
   std::set<int> seen;
-  for (int i = 0; i < 4; ++i) seen.insert(Next(epoll).first);
+  for (int i = 0; i < 4; ++i) {
+    engine.Advance(Milliseconds(1));
+    seen.insert(Next(epoll).first);
+  }
   CHECK(seen == std::set<int>{1, 2});
   SECTION("a busy Sluice side does not hide the kernel's for long") {
     uint64_t value;
@@ -361,15 +365,18 @@ TEST_CASE("epoll_wait sleeps right") {
   CHECK_ERROR(EpollWait(epoll, &event, 1, -1), EBADF);
 }
 
-TEST_CASE("a full set under load runs the engine in each round") {
+TEST_CASE("a set that is never empty does not starve the engine") {
   FakeEngine engine;
   const int fd = engine.ConnectedStream();
   engine.Deliver(fd, "x");
   const int epoll = EpollCreate1(0);
   REQUIRE(Add(epoll, fd, EPOLLIN, 1) == 0);
   const int turns = engine.turns;
+  engine.Advance(Milliseconds(1));
   CHECK(Next(epoll) == Pair(1, EPOLLIN));
-  CHECK(engine.turns > turns);
+  CHECK(engine.turns == turns + 1);
+  CHECK(Next(epoll) == Pair(1, EPOLLIN));
+  CHECK(engine.turns == turns + 1);
 }
 
 }  // namespace

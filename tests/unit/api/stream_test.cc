@@ -125,6 +125,19 @@ TEST_CASE("addresses are checked as Linux checks them") {
   CHECK(length == sizeof(name));
 }
 
+TEST_CASE("IPv6 alone, and the unspecified address") {
+  FakeEngine engine;
+  const int fd = Socket(AF_INET6, SOCK_STREAM, 0);
+  const int on = 1;
+  CHECK(SetSockOpt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0);
+  const sockaddr_in6 mapped = V6("::ffff:192.0.2.9", 80);
+  CHECK_ERROR(Connect(fd, Generic(mapped), sizeof(mapped)), ENETUNREACH);
+  CHECK_ERROR(Bind(fd, Generic(mapped), sizeof(mapped)), EINVAL);
+  const sockaddr_in6 any = V6("::", 80);
+  CHECK(Connect(fd, Generic(any), sizeof(any)) == 0);
+  CHECK(engine.commands.back().remote.address.is_loopback());
+}
+
 TEST_CASE("accept takes connections in order") {
   FakeEngine engine;
   const int listener = engine.Listener();
