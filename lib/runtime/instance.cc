@@ -191,6 +191,12 @@ bool Instance::AdvanceTo(Instant now) {
 api::WaitOutcome Instance::Wait(Instant deadline) {
   // What was announced after this thread's last wait ended may be what it looked for in vain.
   static thread_local uint32_t seen = 0;
+  // From now on all news is announced; what came before it was said is there to be seen.
+  bool announced = true;
+  for (size_t lane = 0; lane < region_.limits().lanes; ++lane) {
+    announced = region_.lane(lane).announce_all.Exchange(1) != 0 && announced;
+  }
+  if (!announced) return api::WaitOutcome::kLook;
   uint32_t notices = 0;
   for (const auto& set : sets_) notices += set->notices();
   if (notices != seen) {

@@ -24,6 +24,9 @@ struct alignas(64) Lane {
   Cell<uint32_t> notices;
   // Application threads that sleep on `notices`. Written by them.
   alignas(64) Cell<uint32_t> application_sleepers;
+  // 1: somebody waits for news of any socket, whatever the event masks say. Written by the
+  // application.
+  Cell<uint32_t> announce_all;
 };
 
 }  // namespace sluice::table

@@ -210,7 +210,10 @@ void Socket::Notify(uint32_t events) const {
     // Somebody may just have said that he waits: either this look finds it, or his own look at the
     // queues, which comes after it, finds what this notice is about.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if ((e.event_mask.load() & events) == 0) return;
+    if ((e.event_mask.load() & events) == 0 &&
+        region().lane(table_->lane_).announce_all.load() == 0) {
+      return;
+    }
   }
   // A full fence: what the event is about is visible before the application clears the flag.
   if (e.event_pending.Exchange(1) != 0) return;
