@@ -130,7 +130,7 @@ const Flag kFlags[] = {
      }},
     {"--progress", "--progress", "inline|threads",
      "Who runs the engine: the threads that wait, or its own (inline)", "progress", nullptr},
-    {"--spin-us", "--spin-us", "MICROSECONDS", "How long to poll before sleeping (50)",
+    {"--spin-us", "--spin-us", "MICROSECONDS", "How long to poll before sleeping (200)",
      "engine.spin_us", nullptr},
     {"--no-huge", "--no-huge", nullptr, "Use no hugepages", nullptr,
      [](const std::string&, const Target& target) {

@@ -104,9 +104,7 @@ void InlineHome::LeadAsCaretaker() {
       parking_.WakeListeners();
     }
     if (wanted_.load() != 0) break;
-    if (worked) {
-      nap_ = settings_.nap_min;
-    } else {
+    if (!worked) {
       // Not the place to spin: the program has something better to do with the core.
       Sleep(waiter, {.notices_seen = dispatched}, now);
       waiter.signaled.store(0);

@@ -68,7 +68,7 @@ struct PortRange {
 
 struct EngineSettings {
   uint16_t count = 1;          // engines; each needs a queue of every interface
-  uint32_t spin_us = 50;       // busy after the last work, before sleeping
+  uint32_t spin_us = 200;      // busy after the last work, before sleeping
   uint32_t nap_us = 50;        // first nap where a port has no wake descriptor; naps then double
   uint32_t nap_us_max = 2000;  // up to this
   uint16_t burst = 32;         // frames received at once

@@ -51,6 +51,10 @@ bool InlineHome::PollOnce(Instant now) {
   polling_.store(true, std::memory_order_relaxed);
   bool worked = engines_.Poll(now);
   polling_.store(false, std::memory_order_relaxed);
+  if (worked) {
+    idle_since_ = now;
+    nap_ = settings_.nap_min;
+  }
   turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   return worked;
 }
@@ -62,10 +66,7 @@ bool InlineHome::TryPoll() {
   }
   Instant now = clock_.Now();
   bool worked = PollOnce(now);
-  if (worked) {
-    idle_since_ = now;
-    parking_.WakeListeners();
-  }
+  if (worked) parking_.WakeListeners();
   Release();
   return worked;
 }
@@ -155,12 +156,13 @@ std::optional<WaitOutcome> InlineHome::WaitAsGuest(Waiter& waiter, const WaitReq
 }
 
 WaitOutcome InlineHome::Lead(Waiter& waiter, const WaitRequest& request) {
+  const Duration spin =
+      engines_.must_nap() ? std::max(settings_.spin, settings_.spin_before_nap) : settings_.spin;
   Instant now = clock_.Now();
   if (left_with_work_) idle_since_ = now;
   for (;;) {
     bool worked = PollOnce(now);
     if (engines_.notices() != request.notices_seen) {
-      if (worked) idle_since_ = now;
       parking_.WakeListeners();
       return WaitOutcome::kLook;
     }
@@ -169,13 +171,12 @@ WaitOutcome InlineHome::Lead(Waiter& waiter, const WaitRequest& request) {
     }
     if (now >= request.deadline) return WaitOutcome::kDeadline;
     if (auto ready = LookAtDescriptor(request, now)) return *ready;
-    if (worked) {
-      idle_since_ = now;
-      nap_ = settings_.nap_min;
-    } else if (now - idle_since_ >= settings_.spin) {
-      if (auto outcome = Sleep(waiter, request, now)) return *outcome;
-    } else {
-      Pause();
+    if (!worked) {
+      if (now - idle_since_ >= settings_.spin) {
+        if (auto outcome = Sleep(waiter, request, now)) return *outcome;
+      } else {
+        Pause();
+      }
     }
     now = clock_.Now();
   }

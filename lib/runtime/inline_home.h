@@ -30,8 +30,11 @@
 namespace sluice::runtime {
 
 struct InlineSettings {
-  Duration spin = Microseconds(50);        // after the last work, before sleeping
+  Duration spin = Microseconds(200);       // after the last work, before sleeping
   Duration guest_spin = Microseconds(10);  // before a thread that does not lead sleeps
+  // The least spin where a port has no wake descriptor: a nap that is taken too early costs more than
+  // the work it waits for.
+  Duration spin_before_nap = Milliseconds(1);
   Duration nap_min = Microseconds(50);     // sleeps while a port has no wake descriptor ...
   Duration nap_max = Milliseconds(1);      // ... doubling up to this while nothing comes
   Duration look_at_descriptor = Microseconds(30);  // how often a leader looks at a kernel descriptor

@@ -21,7 +21,7 @@
 namespace sluice::runtime {
 
 struct ThreadsSettings {
-  Duration spin = Microseconds(50);        // of a worker after its last work
+  Duration spin = Microseconds(200);       // of a worker after its last work
   Duration guest_spin = Microseconds(10);  // of a thread of the program before it sleeps
   Duration nap_min = Microseconds(50);
   Duration nap_max = Milliseconds(1);
