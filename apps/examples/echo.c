@@ -87,9 +87,12 @@ int main(int argc, char** argv) {
     int count = sluice_epoll_wait(epoll, events, kEvents, -1);
     for (int i = 0; i < count; ++i) {
       int fd = events[i].data.fd;
-      if (fd == listener) Accept(fd, epoll);
-      else if (fd == datagrams) EchoDatagrams(fd, bytes);
-      else EchoStream(fd, bytes);
+      if (fd == listener)
+        Accept(fd, epoll);
+      else if (fd == datagrams)
+        EchoDatagrams(fd, bytes);
+      else
+        EchoStream(fd, bytes);
     }
   }
   sluice_finish();

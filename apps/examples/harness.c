@@ -1,9 +1,9 @@
-/* Drives Sluice step by step, as a test harness of protocols does: frames in, time, calls, frames out.
- * No DPDK device, no thread, no privilege, no clock of the machine's.
+/* Drives Sluice step by step, as a test harness of protocols does: frames in, time, calls, frames
+ * out. No DPDK device, no thread, no privilege, no clock of the machine's.
  *
- * The harness plays a peer that opens a TCP connection over a link without Ethernet, loses the first
- * segment it is sent, sees it again exactly one retransmission time-out later, and closes. It does
- * all of it three times, each with an instance of its own. */
+ * The harness plays a peer that opens a TCP connection over a link without Ethernet, loses the
+ * first segment it is sent, sees it again exactly one retransmission time-out later, and closes. It
+ * does all of it three times, each with an instance of its own. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -15,12 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHECK(condition)                                                      \
-  do {                                                                        \
-    if (!(condition)) {                                                       \
+#define CHECK(condition)                                                       \
+  do {                                                                         \
+    if (!(condition)) {                                                        \
       fprintf(stderr, "harness: line %d: not so: %s\n", __LINE__, #condition); \
-      exit(1);                                                                \
-    }                                                                         \
+      exit(1);                                                                 \
+    }                                                                          \
   } while (0)
 
 static const int64_t kMillisecond = 1000000;
@@ -69,7 +69,8 @@ static void Send(int syn, int fin) {
   while (sluice_poll()) continue;
 }
 
-/* Takes the next segment that Sluice sent. Returns the bytes of its payload, or -1: there is none. */
+/* Takes the next segment that Sluice sent. Returns the bytes of its payload, or -1: there is none.
+ * */
 static int Receive(struct segment* s, const uint8_t** payload) {
   ssize_t length = sluice_port_output(0, s, sizeof *s);
   if (length == 0) return -1;

@@ -18,8 +18,8 @@
 namespace sluice::dpdk {
 namespace {
 
-// A socket for interface ioctls, and the request with the name filled in. Any family will do, and the
-// process may be forbidden to have inet sockets.
+// A socket for interface ioctls, and the request with the name filled in. Any family will do, and
+// the process may be forbidden to have inet sockets.
 class InterfaceRequest {
  public:
   explicit InterfaceRequest(const std::string& name)

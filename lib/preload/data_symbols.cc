@@ -1,5 +1,5 @@
-// Stand-ins for the calls that move data, with the fortified variants that a compiler calls in their
-// place (-D_FORTIFY_SOURCE) and the aliases that glibc exports.
+// Stand-ins for the calls that move data, with the fortified variants that a compiler calls in
+// their place (-D_FORTIFY_SOURCE) and the aliases that glibc exports.
 
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -110,9 +110,8 @@ SLUICE_SYMBOL(ssize_t, __recvfrom_chk,
                socklen_t* length)) {
   static constinit Libc<ssize_t(int, void*, size_t, size_t, int, sockaddr*, socklen_t*)> libc(
       "__recvfrom_chk");
-  return IsOurs(fd) && count <= room
-             ? calls()->recvfrom(fd, bytes, count, flags, address, length)
-             : libc(fd, bytes, count, room, flags, address, length);
+  return IsOurs(fd) && count <= room ? calls()->recvfrom(fd, bytes, count, flags, address, length)
+                                     : libc(fd, bytes, count, room, flags, address, length);
 }
 SLUICE_SYMBOL(ssize_t, recvmsg, (int fd, msghdr* message, int flags)) {
   static constinit Libc<ssize_t(int, msghdr*, int)> libc("recvmsg");

@@ -65,8 +65,8 @@ SLUICE_SYMBOL(int, __close, (int fd)) { return DoClose(fd); }
 
 SLUICE_SYMBOL(int, close_range, (unsigned first, unsigned last, int flags)) {
   static constinit Libc<int(unsigned, unsigned, int)> libc("close_range");
-  bool plain = calls() == nullptr || !IsOwner() || first > last ||
-               (flags & CLOSE_RANGE_UNSHARE) != 0;
+  bool plain =
+      calls() == nullptr || !IsOwner() || first > last || (flags & CLOSE_RANGE_UNSHARE) != 0;
   return plain ? libc(first, last, flags) : CloseAround(first, last, flags);
 }
 SLUICE_SYMBOL(void, closefrom, (int lowest)) {
@@ -92,14 +92,14 @@ SLUICE_SYMBOL(int, dup3, (int from, int to, int flags)) {
 }
 
 // The third argument is an int, a long, a pointer or nothing: always one register.
-#define SLUICE_FCNTL(name)                                      \
-  SLUICE_SYMBOL(int, name, (int fd, int command, ...)) {        \
-    static constinit Libc<int(int, int, long)> libc(#name);     \
-    va_list list;                                               \
-    va_start(list, command);                                    \
-    long argument = va_arg(list, long);                         \
-    va_end(list);                                               \
-    return DoFcntl(libc, fd, command, argument);                \
+#define SLUICE_FCNTL(name)                                  \
+  SLUICE_SYMBOL(int, name, (int fd, int command, ...)) {    \
+    static constinit Libc<int(int, int, long)> libc(#name); \
+    va_list list;                                           \
+    va_start(list, command);                                \
+    long argument = va_arg(list, long);                     \
+    va_end(list);                                           \
+    return DoFcntl(libc, fd, command, argument);            \
   }
 SLUICE_FCNTL(fcntl)
 SLUICE_FCNTL(__fcntl)

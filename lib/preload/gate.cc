@@ -78,8 +78,7 @@ void Start() {
     snprintf(error, sizeof error, "cannot load libsluice.so.0: %s", dlerror());
     Fail(error);
   }
-  auto table_of = reinterpret_cast<decltype(&sluice_preload_calls)>(
-      dlsym(library, Calls::kSymbol));
+  auto table_of = reinterpret_cast<decltype(&sluice_preload_calls)>(dlsym(library, Calls::kSymbol));
   const Calls* table = table_of != nullptr ? table_of() : nullptr;
   if (table == nullptr || table->version != Calls::kVersion) {
     Fail("libsluice.so.0 and libsluice-preload.so are of different versions; install both again");

@@ -1,9 +1,9 @@
 // Whether calls go to Sluice in this process, and the moment when they begin to.
 //
-// A process is one of: undecided (no inet socket yet), Sluice's, or the kernel's. It is the kernel's
-// if the environment names no configuration, or if it is the child of a process that is Sluice's:
-// the configuration describes one process, which owns the ports. Children of that process get
-// ordinary kernel sockets.
+// A process is one of: undecided (no inet socket yet), Sluice's, or the kernel's. It is the
+// kernel's if the environment names no configuration, or if it is the child of a process that is
+// Sluice's: the configuration describes one process, which owns the ports. Children of that process
+// get ordinary kernel sockets.
 #pragma once
 
 #include <atomic>
@@ -16,7 +16,7 @@ namespace gate {
 extern std::atomic<const Calls*> calls;
 // Set while this thread starts Sluice, and in threads that Sluice starts: their calls are libc's.
 extern thread_local int inside __attribute__((tls_model("initial-exec")));
-extern int owner_pid;  // see IsOwner
+extern int owner_pid;           // see IsOwner
 extern char owner_setting[32];  // kOwnerVariable as an environment holds it
 }  // namespace gate
 

@@ -61,8 +61,8 @@ SLUICE_SYMBOL(int, pthread_create,
   return error;
 }
 
-// A program may give a child an environment that it copied before Sluice started, in which the child
-// would not find that this process owns the configuration. It is added there.
+// A program may give a child an environment that it copied before Sluice started, in which the
+// child would not find that this process owns the configuration. It is added there.
 namespace {
 
 bool IsVariable(const char* setting, const char* name) {
@@ -85,14 +85,14 @@ size_t MissingEntries(char* const* environment, size_t* entries) {
 }
 
 // On the caller's stack: this may be a child of vfork, which must not allocate.
-#define SLUICE_WITH_OWNER(environment)                                              \
-  size_t entries;                                                                   \
-  if (MissingEntries(environment, &entries) != 0) {                                 \
-    char** longer = static_cast<char**>(alloca((entries + 2) * sizeof(char*)));     \
-    memcpy(longer, environment, entries * sizeof(char*));                           \
-    longer[entries] = gate::owner_setting;                                          \
-    longer[entries + 1] = nullptr;                                                  \
-    environment = longer;                                                           \
+#define SLUICE_WITH_OWNER(environment)                                          \
+  size_t entries;                                                               \
+  if (MissingEntries(environment, &entries) != 0) {                             \
+    char** longer = static_cast<char**>(alloca((entries + 2) * sizeof(char*))); \
+    memcpy(longer, environment, entries * sizeof(char*));                       \
+    longer[entries] = gate::owner_setting;                                      \
+    longer[entries + 1] = nullptr;                                              \
+    environment = longer;                                                       \
   }
 
 }  // namespace

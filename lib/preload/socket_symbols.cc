@@ -22,8 +22,8 @@ bool IsInetSocket(int domain, int type) {
 SLUICE_SYMBOL(int, socket, (int domain, int type, int protocol)) {
   static constinit Libc<int(int, int, int)> libc("socket");
   if (!IsInetSocket(domain, type)) return libc(domain, type, protocol);
-  // DPDK's drivers ask for an interface's flags through an inet socket, which a sandbox may forbid to
-  // the process. They send nothing over it, and the kernel answers on a socket of any family.
+  // DPDK's drivers ask for an interface's flags through an inet socket, which a sandbox may forbid
+  // to the process. They send nothing over it, and the kernel answers on a socket of any family.
   if (IsInside()) return libc(AF_UNIX, type, 0);
   const Calls* sluice = Enter();
   if (sluice == nullptr || sluice->should_use_kernel(domain, type, protocol)) {
@@ -96,8 +96,7 @@ uint32_t WithoutReassembly(uint32_t fanout) {
 }
 }  // namespace
 
-SLUICE_SYMBOL(int, setsockopt,
-              (int fd, int level, int name, const void* value, socklen_t length)) {
+SLUICE_SYMBOL(int, setsockopt, (int fd, int level, int name, const void* value, socklen_t length)) {
   static constinit Libc<int(int, int, int, const void*, socklen_t)> libc("setsockopt");
   if (IsInside() && level == SOL_PACKET && name == PACKET_FANOUT && length == sizeof(uint32_t)) {
     uint32_t fanout = WithoutReassembly(*static_cast<const uint32_t*>(value));

@@ -6,8 +6,8 @@
 //     return calls()->listen(fd, backlog);
 //   }
 //
-// The stand-ins have names of their own and take libc's only as their symbol, so that libc's headers
-// may declare those names as they like (noexcept, redirected, fortified).
+// The stand-ins have names of their own and take libc's only as their symbol, so that libc's
+// headers may declare those names as they like (noexcept, redirected, fortified).
 //
 // Thread: any. Everything here works before constructors have run, and in a signal handler once the
 // symbol was used before.
@@ -21,9 +21,9 @@
 
 #include "preload/gate.h"
 
-#define SLUICE_SYMBOL(type, name, parameters)                                                  \
-  extern "C" __attribute__((visibility("default"), used)) type SluiceSymbol_##name parameters  \
-      __asm__(#name);                                                                          \
+#define SLUICE_SYMBOL(type, name, parameters)             \
+  extern "C" __attribute__((visibility("default"), used)) \
+  type SluiceSymbol_##name parameters __asm__(#name);     \
   type SluiceSymbol_##name parameters
 
 namespace sluice::preload {
@@ -51,9 +51,12 @@ class Libc<R(Arguments...)> {
     Function function = get();
     if (function == nullptr) {  // a libc older than the call
       errno = ENOSYS;
-      if constexpr (std::is_pointer_v<R>) return nullptr;
-      else if constexpr (!std::is_void_v<R>) return R(-1);
-      else return;
+      if constexpr (std::is_pointer_v<R>)
+        return nullptr;
+      else if constexpr (!std::is_void_v<R>)
+        return R(-1);
+      else
+        return;
     }
     return function(arguments...);
   }

@@ -74,8 +74,7 @@ SLUICE_SYMBOL(int, __poll_chk, (pollfd * descriptors, nfds_t count, int timeout_
   return DoPoll(descriptors, count, timeout_ms);
 }
 SLUICE_SYMBOL(int, ppoll,
-              (pollfd * descriptors, nfds_t count, const timespec* timeout,
-               const sigset_t* mask)) {
+              (pollfd * descriptors, nfds_t count, const timespec* timeout, const sigset_t* mask)) {
   return DoPPoll(descriptors, count, timeout, mask);
 }
 SLUICE_SYMBOL(int, __ppoll_chk,
@@ -98,8 +97,8 @@ SLUICE_SYMBOL(int, __select,
 SLUICE_SYMBOL(int, pselect,
               (int count, fd_set* read, fd_set* write, fd_set* except, const timespec* timeout,
                const sigset_t* mask)) {
-  static constinit Libc<int(int, fd_set*, fd_set*, fd_set*, const timespec*, const sigset_t*)>
-      libc("pselect");
+  static constinit Libc<int(int, fd_set*, fd_set*, fd_set*, const timespec*, const sigset_t*)> libc(
+      "pselect");
   return HasOurs(count, read, write, except)
              ? calls()->pselect(count, read, write, except, timeout, mask)
              : libc(count, read, write, except, timeout, mask);
@@ -119,8 +118,7 @@ SLUICE_SYMBOL(int, epoll_ctl, (int epoll, int operation, int fd, epoll_event* ev
                        : libc(epoll, operation, fd, event);
 }
 SLUICE_SYMBOL(int, epoll_pwait,
-              (int epoll, epoll_event* events, int maximum, int timeout_ms,
-               const sigset_t* mask)) {
+              (int epoll, epoll_event* events, int maximum, int timeout_ms, const sigset_t* mask)) {
   static constinit Libc<int(int, epoll_event*, int, int, const sigset_t*)> libc("epoll_pwait");
   return IsOurs(epoll) ? calls()->epoll_pwait(epoll, events, maximum, timeout_ms, mask)
                        : libc(epoll, events, maximum, timeout_ms, mask);

@@ -42,9 +42,7 @@ class ProgramClock final : public Clock {
     return Instant::FromNanoseconds(now_ns_.load(std::memory_order_acquire));
   }
   // False: there is a function, or the time would go back.
-  bool AdvanceTo(Instant now) {
-    return function_ == nullptr && Raise(now.nanoseconds());
-  }
+  bool AdvanceTo(Instant now) { return function_ == nullptr && Raise(now.nanoseconds()); }
 
  private:
   bool Raise(int64_t ns) {

@@ -20,9 +20,12 @@ constexpr timespec kBetweenLooks = {.tv_sec = 0, .tv_nsec = 200'000};
 
 std::string NameOf(Progress progress) {
   switch (progress) {
-    case Progress::kInline: return "inline";
-    case Progress::kThreads: return "threads";
-    case Progress::kManual: return "manual";
+    case Progress::kInline:
+      return "inline";
+    case Progress::kThreads:
+      return "threads";
+    case Progress::kManual:
+      return "manual";
   }
   return "";
 }

@@ -22,12 +22,18 @@ uint8_t NarrowToByte(uint32_t value) {
 
 std::string_view Describe(ip::ConfigResult result) {
   switch (result) {
-    case ip::ConfigResult::kOk: return "no error";
-    case ip::ConfigResult::kInvalid: return "it makes no sense there";
-    case ip::ConfigResult::kNoInterface: return "no interface reaches it";
-    case ip::ConfigResult::kExists: return "it is there already";
-    case ip::ConfigResult::kNotFound: return "it is not there";
-    case ip::ConfigResult::kFull: return "the table is full; raise its limit";
+    case ip::ConfigResult::kOk:
+      return "no error";
+    case ip::ConfigResult::kInvalid:
+      return "it makes no sense there";
+    case ip::ConfigResult::kNoInterface:
+      return "no interface reaches it";
+    case ip::ConfigResult::kExists:
+      return "it is there already";
+    case ip::ConfigResult::kNotFound:
+      return "it is not there";
+    case ip::ConfigResult::kFull:
+      return "the table is full; raise its limit";
   }
   return "unknown error";
 }
@@ -35,9 +41,9 @@ std::string_view Describe(ip::ConfigResult result) {
 absl::Status Check(ip::ConfigResult result, std::string_view what, const std::string& which) {
   if (result == ip::ConfigResult::kOk) return absl::OkStatus();
   const std::string_view reason = Describe(result);
-  return absl::InvalidArgumentError(
-      absl::StrCat(absl::string_view(what.data(), what.size()), " ", which, ": ",
-                   absl::string_view(reason.data(), reason.size())));
+  return absl::InvalidArgumentError(absl::StrCat(absl::string_view(what.data(), what.size()), " ",
+                                                 which, ": ",
+                                                 absl::string_view(reason.data(), reason.size())));
 }
 
 void FillIp(const Configuration& configuration, ip::StackConfig* ip) {
@@ -84,8 +90,8 @@ absl::Status AddRoutes(const Configuration& configuration, Instant now, engine::
           gateway.is_v4() ? wire::IpAddress::AnyV4() : wire::IpAddress::AnyV6();
       route.gateway = gateway;
       route.interface = engine->ip().InterfaceByName(interface.name);
-      absl::Status status = Check(engine->ip().AddRoute(now, route), "default route by",
-                                  wire::ToString(gateway));
+      absl::Status status =
+          Check(engine->ip().AddRoute(now, route), "default route by", wire::ToString(gateway));
       if (!status.ok()) return status;
     }
   }
@@ -161,8 +167,8 @@ absl::Status ConfigureEngine(const Configuration& configuration, const PortSet& 
                                 "interface", settings.name);
     if (!status.ok()) return status;
     for (const wire::Prefix& address : settings.addresses) {
-      status = Check(engine->ip().AddAddress(now, index, address), "address",
-                     wire::ToString(address));
+      status =
+          Check(engine->ip().AddAddress(now, index, address), "address", wire::ToString(address));
       if (!status.ok()) return status;
     }
   }

@@ -1,15 +1,15 @@
 // The inline home: whoever waits runs the engines.
 //
-// One thread at a time holds the token and leads: it polls the engines until something was announced
-// to the application, then returns to look whether that concerns it. Others that wait meanwhile are
-// guests: they sleep in a berth until somebody signals their waiter. A leader spins for a while after
-// the last work, then sleeps on the ports' wake descriptors and its berth.
+// One thread at a time holds the token and leads: it polls the engines until something was
+// announced to the application, then returns to look whether that concerns it. Others that wait
+// meanwhile are guests: they sleep in a berth until somebody signals their waiter. A leader spins
+// for a while after the last work, then sleeps on the ports' wake descriptors and its berth.
 //
-// A leader that returns to its program wakes nobody: it will mostly be back in a moment. For when it
-// is not, there is the caretaker, a thread of Sluice's. It looks every so often whether the engines
-// were run; if they were not, it takes the token and leads, tells guests what came for them, and
-// hands the token back when a thread of the program wants it. While the leader of the program's own
-// sleeps, the caretaker dozes without a time-out, until a leader leaves.
+// A leader that returns to its program wakes nobody: it will mostly be back in a moment. For when
+// it is not, there is the caretaker, a thread of Sluice's. It looks every so often whether the
+// engines were run; if they were not, it takes the token and leads, tells guests what came for
+// them, and hands the token back when a thread of the program wants it. While the leader of the
+// program's own sleeps, the caretaker dozes without a time-out, until a leader leaves.
 //
 // Words and who writes them: `token_` by whoever takes or gives it; `turns_`, `idle_since_`,
 // `last_look_` by the holder of the token; `wanted_` set by threads of the program and cleared by
@@ -32,12 +32,13 @@ namespace sluice::runtime {
 struct InlineSettings {
   Duration spin = Microseconds(200);       // after the last work, before sleeping
   Duration guest_spin = Microseconds(10);  // before a thread that does not lead sleeps
-  // The least spin where a port has no wake descriptor: a nap that is taken too early costs more than
-  // the work it waits for.
+  // The least spin where a port has no wake descriptor: a nap that is taken too early costs more
+  // than the work it waits for.
   Duration spin_before_nap = Milliseconds(1);
-  Duration nap_min = Microseconds(50);     // sleeps while a port has no wake descriptor ...
-  Duration nap_max = Milliseconds(1);      // ... doubling up to this while nothing comes
-  Duration look_at_descriptor = Microseconds(30);  // how often a leader looks at a kernel descriptor
+  Duration nap_min = Microseconds(50);  // sleeps while a port has no wake descriptor ...
+  Duration nap_max = Milliseconds(1);   // ... doubling up to this while nothing comes
+  Duration look_at_descriptor =
+      Microseconds(30);  // how often a leader looks at a kernel descriptor
   // How often the caretaker looks while the program is active; doubling while it finds them run.
   Duration caretaker_min = Microseconds(100);
   Duration caretaker_max = Milliseconds(1);
@@ -64,9 +65,9 @@ class InlineHome final : public api::Home {
   // As Wait, but for anything that is announced to anybody.
   api::WaitOutcome WaitForNews(const api::WaitRequest& request);
   Instant NextDeadline();
-  // Takes the engines from whoever runs them, for good: threads that wait go on waiting. False: they
-  // cannot be had, because this is a signal handler that interrupted them or because somebody does
-  // not give them up.
+  // Takes the engines from whoever runs them, for good: threads that wait go on waiting. False:
+  // they cannot be had, because this is a signal handler that interrupted them or because somebody
+  // does not give them up.
   bool Seize();
 
  private:
@@ -99,8 +100,8 @@ class InlineHome final : public api::Home {
   alignas(64) std::atomic<uint32_t> token_{kNobody};
   std::atomic<uint32_t> wanted_{0};
   std::atomic<bool> seized_{false};
-  std::atomic<bool> polling_{false};             // the holder is inside the engines
-  std::atomic<const void*> holder_{nullptr};     // its thread, as ThisThread() names it
+  std::atomic<bool> polling_{false};          // the holder is inside the engines
+  std::atomic<const void*> holder_{nullptr};  // its thread, as ThisThread() names it
 
   alignas(64) std::atomic<uint64_t> turns_{0};
   std::atomic<bool> leader_sleeps_{false};

@@ -54,7 +54,8 @@ absl::StatusOr<std::unique_ptr<Instance>> Instance::Start(InstanceSettings setti
 absl::Status Instance::MapRegion() {
   const table::RegionLimits limits = MakeRegionLimits(settings_.configuration);
   region_bytes_ = table::Region::BytesNeeded(limits) + kHugePageBytes;
-  // Only what is used takes memory; whatever is used is taken in large pages where that is possible.
+  // Only what is used takes memory; whatever is used is taken in large pages where that is
+  // possible.
   void* memory = mmap(nullptr, region_bytes_, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
@@ -96,8 +97,7 @@ absl::Status Instance::MakeEngines() {
     auto engine = std::make_unique<engine::Engine>(engine_configs_.back(), region_,
                                                    static_cast<uint8_t>(lane));
     SetSocketDefaults(configuration, &engine->sockets().defaults());
-    absl::Status status =
-        ConfigureEngine(configuration, ports_, lane, clock_->Now(), engine.get());
+    absl::Status status = ConfigureEngine(configuration, ports_, lane, clock_->Now(), engine.get());
     if (!status.ok()) return status;
     engines_.push_back(std::move(engine));
   }
@@ -118,8 +118,8 @@ absl::Status Instance::MakeHome() {
     threads.spin = Microseconds(settings.spin_us);
     threads.nap_min = Microseconds(settings.nap_us);
     threads.nap_max = Microseconds(settings.nap_us_max);
-    threads_home_ = std::make_unique<ThreadsHome>(workers, *clock_, threads,
-                                                  std::span<const int>());
+    threads_home_ =
+        std::make_unique<ThreadsHome>(workers, *clock_, threads, std::span<const int>());
     home_ = threads_home_.get();
     return absl::OkStatus();
   }

@@ -1,5 +1,5 @@
-// An instance of Sluice in a process: region, ports, engines, home and the socket calls, put together
-// from a configuration, and taken apart in the reverse order.
+// An instance of Sluice in a process: region, ports, engines, home and the socket calls, put
+// together from a configuration, and taken apart in the reverse order.
 //
 //   absl::StatusOr<std::unique_ptr<Instance>> instance = Instance::Start(std::move(settings));
 //   if (!instance.ok()) return instance.status();   // one line; nothing is left behind
@@ -31,7 +31,7 @@
 namespace sluice::observe {
 class Capture;
 class Server;
-}
+}  // namespace sluice::observe
 
 namespace sluice::runtime {
 

@@ -17,12 +17,18 @@ namespace {
 
 int ErrnoOf(const absl::Status& status) {
   switch (status.code()) {
-    case absl::StatusCode::kAlreadyExists: return EBUSY;
-    case absl::StatusCode::kNotFound: return ENODEV;
-    case absl::StatusCode::kPermissionDenied: return EACCES;
-    case absl::StatusCode::kResourceExhausted: return ENOMEM;
-    case absl::StatusCode::kUnavailable: return EBUSY;
-    default: return EINVAL;
+    case absl::StatusCode::kAlreadyExists:
+      return EBUSY;
+    case absl::StatusCode::kNotFound:
+      return ENODEV;
+    case absl::StatusCode::kPermissionDenied:
+      return EACCES;
+    case absl::StatusCode::kResourceExhausted:
+      return ENOMEM;
+    case absl::StatusCode::kUnavailable:
+      return EBUSY;
+    default:
+      return EINVAL;
   }
 }
 
@@ -131,9 +137,12 @@ int sluice_wait(int64_t timeout_ns) {
   if (instance == nullptr) return Fail(ENOTSUP);
   Instant deadline = timeout_ns < 0 ? Instant::Never() : instance->Now() + Nanoseconds(timeout_ns);
   switch (instance->Wait(deadline)) {
-    case sluice::api::WaitOutcome::kInterrupted: return Fail(EINTR);
-    case sluice::api::WaitOutcome::kDeadline: return 0;
-    default: return 1;
+    case sluice::api::WaitOutcome::kInterrupted:
+      return Fail(EINTR);
+    case sluice::api::WaitOutcome::kDeadline:
+      return 0;
+    default:
+      return 1;
   }
 }
 
@@ -142,9 +151,12 @@ int sluice_port_input(unsigned port, const void* frame, size_t frame_bytes) {
   sluice::callback::CallbackPort* callback = PortOf(port);
   if (callback == nullptr) return Fail(EINVAL);
   switch (callback->Push({static_cast<const uint8_t*>(frame), frame_bytes})) {
-    case PushResult::kTaken: return 0;
-    case PushResult::kFull: return Fail(EAGAIN);
-    default: return Fail(EMSGSIZE);
+    case PushResult::kTaken:
+      return 0;
+    case PushResult::kFull:
+      return Fail(EAGAIN);
+    default:
+      return Fail(EMSGSIZE);
   }
 }
 

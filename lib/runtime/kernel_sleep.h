@@ -24,8 +24,8 @@ inline timespec ToTimespec(int64_t ns) {
   return {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
 }
 
-// Sleeps while `word` is `value`, until the deadline on CLOCK_MONOTONIC. Any signal handler ends the
-// sleep: the kernel would resume a sleep without a deadline by itself after a handler with
+// Sleeps while `word` is `value`, until the deadline on CLOCK_MONOTONIC. Any signal handler ends
+// the sleep: the kernel would resume a sleep without a deadline by itself after a handler with
 // SA_RESTART, and whether to resume is for the caller to say, so there is always a deadline.
 inline SleepResult FutexWait(std::atomic<uint32_t>& word, uint32_t value, Instant deadline) {
   timespec until = ToTimespec(deadline.nanoseconds());

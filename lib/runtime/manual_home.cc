@@ -6,9 +6,9 @@
 
 namespace sluice::runtime {
 
+using api::Waiter;
 using api::WaitOutcome;
 using api::WaitRequest;
-using api::Waiter;
 
 bool ManualHome::RunEngines() {
   if (running_.test_and_set(std::memory_order_acquire)) {

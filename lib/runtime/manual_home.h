@@ -1,8 +1,8 @@
 // The manual home: nothing happens except in Poll, and time is the program's.
 //
 // A thread that blocks in a call sleeps until a Poll of another thread has brought what it waits
-// for, or has seen its deadline pass on the program's clock. Calls that only need the engine's answer
-// (socket, bind, ...) turn it themselves at the present time.
+// for, or has seen its deadline pass on the program's clock. Calls that only need the engine's
+// answer (socket, bind, ...) turn it themselves at the present time.
 #pragma once
 
 #include <atomic>

@@ -72,9 +72,7 @@ uint32_t Parking::Take() {
   return kNoBerth;
 }
 
-void Parking::Return(uint32_t berth) {
-  taken_[berth / 64].fetch_and(~(uint64_t{1} << berth % 64));
-}
+void Parking::Return(uint32_t berth) { taken_[berth / 64].fetch_and(~(uint64_t{1} << berth % 64)); }
 
 void Parking::Signal(api::Waiter& waiter) {
   uint32_t old = waiter.signaled.Exchange(1);

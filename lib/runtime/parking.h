@@ -1,9 +1,9 @@
 // Where waiting threads sleep.
 //
-// A waiter lives on a stack that may be gone a moment after it was signaled, so nobody sleeps on the
-// waiter itself: a thread takes a berth, notes its number in the waiter, and sleeps there. Berths
-// live as long as the home. A wake that comes too late hits a berth, where it is a wake for nothing,
-// which every waiting thread expects.
+// A waiter lives on a stack that may be gone a moment after it was signaled, so nobody sleeps on
+// the waiter itself: a thread takes a berth, notes its number in the waiter, and sleeps there.
+// Berths live as long as the home. A wake that comes too late hits a berth, where it is a wake for
+// nothing, which every waiting thread expects.
 //
 //   Parking::Stay stay(parking, waiter, request);
 //   if (!stay.is_parked()) return;           // signaled before
@@ -13,8 +13,8 @@
 // The handshake: the sleeper notes its berth in the waiter (compare-exchange from 0), then looks
 // once more at what it waits for, then sleeps while the berth's word is 0. The waker makes it so,
 // then exchanges the waiter for 1; if a berth was noted there it sets the berth's word to 1, and
-// rings if it was 0. All of these are sequentially consistent: either the sleeper sees what it waits
-// for, or the waker sees the berth.
+// rings if it was 0. All of these are sequentially consistent: either the sleeper sees what it
+// waits for, or the waker sees the berth.
 #pragma once
 
 #include <signal.h>
@@ -82,8 +82,9 @@ class Parking {
     // WakeListeners ends this stay.
     void SetListening();
 
-    // A guest's sleep: until woken, until the request's kernel descriptor is ready, a signal comes or
-    // the deadline has passed, which here is one on CLOCK_MONOTONIC (Never: it is on another clock).
+    // A guest's sleep: until woken, until the request's kernel descriptor is ready, a signal comes
+    // or the deadline has passed, which here is one on CLOCK_MONOTONIC (Never: it is on another
+    // clock).
     api::WaitOutcome Sleep(const api::WaitRequest& request, Instant deadline);
     // The leader's: until woken or one of `descriptors` is ready. The first of them is the berth's
     // own and is filled in here. `timeout` is relative.
@@ -100,9 +101,9 @@ class Parking {
 
  private:
   struct alignas(64) Berth {
-    std::atomic<uint32_t> word{0};        // 1: woken
-    std::atomic<bool> rings{false};       // asleep on the descriptor, not on the word
-    std::atomic<int> descriptor{-1};      // an eventfd, made when first needed, never closed
+    std::atomic<uint32_t> word{0};    // 1: woken
+    std::atomic<bool> rings{false};   // asleep on the descriptor, not on the word
+    std::atomic<int> descriptor{-1};  // an eventfd, made when first needed, never closed
     std::atomic<int64_t> deadline_ns{0};
     std::atomic<bool> listens{false};
   };

@@ -36,9 +36,15 @@ dpdk::EalConfig MakeEalConfig(const Configuration& configuration) {
                        ? configuration.memory_mib
                        : static_cast<uint32_t>((mbufs * kBytesPerMbuf >> 20) + kOtherMib);
   switch (configuration.hugepages) {
-    case HugepageUse::kAuto: eal.hugepages = dpdk::Hugepages::kAuto; break;
-    case HugepageUse::kNever: eal.hugepages = dpdk::Hugepages::kNever; break;
-    case HugepageUse::kRequire: eal.hugepages = dpdk::Hugepages::kRequire; break;
+    case HugepageUse::kAuto:
+      eal.hugepages = dpdk::Hugepages::kAuto;
+      break;
+    case HugepageUse::kNever:
+      eal.hugepages = dpdk::Hugepages::kNever;
+      break;
+    case HugepageUse::kRequire:
+      eal.hugepages = dpdk::Hugepages::kRequire;
+      break;
   }
   eal.extra_arguments = configuration.eal_arguments;
   eal.verbose = configuration.log_level >= LogLevel::kInfo;
@@ -56,16 +62,16 @@ dpdk::PortConfig MakePortConfig(const InterfaceSettings& interface, const LimitS
   return port;
 }
 
-// A card negotiates with its switch, and a memif client meets its server: a program that connects at
-// once would find the network down. A link that stays down is no error. Memif servers and what
+// A card negotiates with its switch, and a memif client meets its server: a program that connects
+// at once would find the network down. A link that stays down is no error. Memif servers and what
 // else waits for nobody is not waited for.
 void AwaitLink(const InterfaceSettings& interface, const dpdk::DpdkPort& port) {
   constexpr auto kPatience = std::chrono::seconds(3);
   constexpr auto kPause = std::chrono::milliseconds(2);
   const std::string& device = interface.device;
-  const bool is_memif_client =
-      device.starts_with("net_memif") && device.find("role=server") == std::string::npos &&
-      device.find("role=master") == std::string::npos;
+  const bool is_memif_client = device.starts_with("net_memif") &&
+                               device.find("role=server") == std::string::npos &&
+                               device.find("role=master") == std::string::npos;
   if (!is_memif_client && !IsPciAddress(device)) return;
   const auto give_up = std::chrono::steady_clock::now() + kPatience;
   while (!port.link_up() && std::chrono::steady_clock::now() < give_up) {
@@ -124,10 +130,9 @@ absl::Status PortSet::OpenDevices(const Configuration& configuration) {
   const auto& interfaces = configuration.interfaces;
   for (size_t i = 0; i < interfaces.size(); ++i) {
     if (under_[i] != nullptr) continue;
-    auto same = std::find_if(interfaces.begin(), interfaces.begin() + i,
-                             [&](const InterfaceSettings& other) {
-                               return other.device == interfaces[i].device;
-                             });
+    auto same = std::find_if(
+        interfaces.begin(), interfaces.begin() + i,
+        [&](const InterfaceSettings& other) { return other.device == interfaces[i].device; });
     if (same != interfaces.begin() + i) {  // another VLAN of the same device
       under_[i] = under_[same - interfaces.begin()];
       continue;

@@ -9,9 +9,9 @@
 
 namespace sluice::runtime {
 
+using api::Waiter;
 using api::WaitOutcome;
 using api::WaitRequest;
-using api::Waiter;
 
 ThreadsHome::ThreadsHome(std::span<Engines* const> engines, Clock& clock,
                          const ThreadsSettings& settings, std::span<const int> cores)

@@ -1,9 +1,9 @@
 // The threads home: one thread of Sluice's for each engine; the program's calls only move data.
 //
 // A worker polls its engine, spins for a while after the last work, then sleeps on its ports' wake
-// descriptors and its own berth, where WakeEngine rings. After a turn that announced something to the
-// application it tells the sleeping threads, if there are any: those count themselves in `sleepers_`
-// before they look a last time, and a worker looks at the count after it announced.
+// descriptors and its own berth, where WakeEngine rings. After a turn that announced something to
+// the application it tells the sleeping threads, if there are any: those count themselves in
+// `sleepers_` before they look a last time, and a worker looks at the count after it announced.
 #pragma once
 
 #include <atomic>

@@ -128,7 +128,8 @@ class Bed:
             assert not listed, "kernel inet sockets in the subject's namespace:\n" + \
                 "\n".join(listed)
 
-    # -- the peer's side of a conversation ----------------------------------------------------------
+    # -- the peer's side of a conversation
+    # ----------------------------------------------------------
 
     def connect(self, port, family=socket.AF_INET, seconds=10):
         """A kernel TCP socket of the peer, connected to the subject."""
@@ -151,7 +152,8 @@ class Bed:
         host = self.peer_ip4 if family == socket.AF_INET else f"[{self.peer_ip6}]"
         return f"{scheme}://{host}:{port}/{path}"
 
-    # -- files --------------------------------------------------------------------------------------
+    # -- files
+    # --------------------------------------------------------------------------------------
 
     def path(self, name):
         return os.path.join(self.directory, name)

@@ -33,7 +33,8 @@ def kernel_inet_sockets_are_forbidden(bed):
 @test
 def a_kernel_socket_is_seen_in_the_table(bed):
     """The second proof can fail too: a kernel listener in the namespace shows up."""
-    code = "import socket, sys; s = socket.create_server(('', 7)); print('up', flush=True); s.accept()"
+    code = ("import socket; s = socket.create_server(('', 7)); "
+            "print('up', flush=True); s.accept()")
     process = Process("listen", [PYTHON, "-c", code], bed.pair.subject, bed.logs)
     try:
         process.wait_for_line("up")

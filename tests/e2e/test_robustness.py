@@ -75,8 +75,9 @@ def seed_frames(bed):
     }
     for protocol, payload in payloads.items():
         for fragment in (0, 0x2000, 0x2005):
-            yield ether4 + b"\x08\x00" + struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 9,
-                                                     fragment, 64, protocol, 0) + me4 + you4 + payload
+            header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 9, fragment, 64,
+                                 protocol, 0)
+            yield ether4 + b"\x08\x00" + header + me4 + you4 + payload
         yield ether4 + b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, len(payload), protocol,
                                                  255) + me6 + you6 + payload
     yield b"\xff" * 6 + ether4[6:] + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x800, 6, 4, 1) + \

@@ -1,10 +1,11 @@
 /* Starting, driving and ending Sluice in a program. The socket calls are in <sluice/sluice.h>.
  *
- * A process has at most one instance at a time; it may end one and start the next. What the instance
- * is made of (interfaces, addresses, routes, limits) is a configuration in YAML, described in
- * sluice.yaml(5). Its key `progress` says who runs the engines:
+ * A process has at most one instance at a time; it may end one and start the next. What the
+ * instance is made of (interfaces, addresses, routes, limits) is a configuration in YAML, described
+ * in sluice.yaml(5). Its key `progress` says who runs the engines:
  *
- *   inline   Whoever waits in a call of Sluice does meanwhile; a thread of Sluice's looks after them
+ *   inline   Whoever waits in a call of Sluice does meanwhile; a thread of Sluice's looks after
+ * them
  *            when the program is busy elsewhere. A program with an event loop of its own calls
  *            sluice_poll or sluice_wait. The default.
  *   threads  Sluice starts one thread for each engine; calls only move data.
@@ -18,8 +19,8 @@
  *   ...
  *   sluice_finish();
  *
- * Functions that fail return -1 and set errno, unless they say otherwise. All may be called from any
- * thread, except that sluice_init and sluice_finish must not run beside any other call. */
+ * Functions that fail return -1 and set errno, unless they say otherwise. All may be called from
+ * any thread, except that sluice_init and sluice_finish must not run beside any other call. */
 #ifndef SLUICE_INSTANCE_H_
 #define SLUICE_INSTANCE_H_
 
@@ -69,16 +70,16 @@ SLUICE_API int sluice_init(const char* yaml, char* error, size_t error_size);
 SLUICE_API int sluice_init_settings(const struct sluice_settings* settings, char* error,
                                     size_t error_size);
 
-/* Ends the instance: closes what is still open as a process that ends does, sends what waits (for at
- * most two seconds; with progress: manual in one turn), ends Sluice's threads and frees everything.
- * Calls that block in other threads must have returned. */
+/* Ends the instance: closes what is still open as a process that ends does, sends what waits (for
+ * at most two seconds; with progress: manual in one turn), ends Sluice's threads and frees
+ * everything. Calls that block in other threads must have returned. */
 SLUICE_API void sluice_finish(void);
 
 /* Whether an instance runs. */
 SLUICE_API int sluice_is_running(void);
 
-/* Runs the engines once: packets in, timers, packets out; never sleeps. Then runs callbacks that are
- * due (sluice_set_callback). Returns 1 if there was work, 0 if there was none. With progress:
+/* Runs the engines once: packets in, timers, packets out; never sleeps. Then runs callbacks that
+ * are due (sluice_set_callback). Returns 1 if there was work, 0 if there was none. With progress:
  * threads it only runs callbacks. */
 SLUICE_API int sluice_poll(void);
 

@@ -17,8 +17,8 @@ Frame Arp() {
   return frame;
 }
 
-// One frame of each kind that the stack understands.
-std::vector<Frame> Seeds() {
+// One frame of each kind that the stack understands: first of IPv4.
+std::vector<Frame> SeedsV4() {
   std::vector<Frame> seeds = {Arp()};
   TestPacket p;
   p.source = Ip("192.0.2.9");
@@ -47,7 +47,11 @@ std::vector<Frame> Seeds() {
   p.payload.resize(wire::IgmpQuerySize(query));
   wire::EmitIgmpQuery(query, p.payload);
   seeds.push_back(EthernetFrame(p));
+  return seeds;
+}
 
+std::vector<Frame> Seeds() {
+  std::vector<Frame> seeds = SeedsV4();
   const auto peer = Ip("fe80::9"), us = Ip("fe80::ff:fe00:1");
   wire::RouterAdvertisement ra;
   ra.lifetime_seconds = 100;

@@ -61,10 +61,9 @@ class FakeEngines final : public Engines {
         received = true;
         break;
       }
-      api::WaitOutcome outcome =
-          home_->Wait(waiter, {.notices_seen = seen,
-                               .deadline = deadline,
-                               .kernel_descriptor = kernel_descriptor});
+      api::WaitOutcome outcome = home_->Wait(
+          waiter,
+          {.notices_seen = seen, .deadline = deadline, .kernel_descriptor = kernel_descriptor});
       last_outcome[consumer] = outcome;
       if (outcome == api::WaitOutcome::kKernelReady) break;
       if (outcome == api::WaitOutcome::kDeadline && !TryReceive(consumer)) break;

@@ -138,8 +138,7 @@ TEST_CASE("inline home: a kernel descriptor ends a wait, leading or not", "[home
   std::vector<std::thread> threads;
   for (size_t i = 0; i < 2; ++i) {
     REQUIRE(pipe2(pipes[i], O_CLOEXEC) == 0);
-    threads.emplace_back(
-        [&, i] { engines.Receive(i, clock.Now() + kLostAfter, pipes[i][0]); });
+    threads.emplace_back([&, i] { engines.Receive(i, clock.Now() + kLostAfter, pipes[i][0]); });
   }
   for (size_t i = 0; i < 2; ++i) REQUIRE(write(pipes[i][1], "x", 1) == 1);
   for (auto& thread : threads) thread.join();
@@ -173,11 +172,12 @@ TEST_CASE("inline home: a signal interrupts a sleeping wait, with SA_RESTART too
       waiting.emplace_back([&, i] {
         api::Waiter waiter;
         do {
-          outcomes[i] = home.Wait(waiter, {.notices_seen = engines.notices(),
-                                           .deadline = clock.Now() + kLostAfter});
+          outcomes[i] = home.Wait(
+              waiter, {.notices_seen = engines.notices(), .deadline = clock.Now() + kLostAfter});
         } while (outcomes[i] == api::WaitOutcome::kLook);
         done.fetch_add(1);
-        if (i == 0) while (done.load() < threads) Pause();  // keep pthread_kill's target alive
+        if (i == 0)
+          while (done.load() < threads) Pause();  // keep pthread_kill's target alive
       });
     }
     // A signal that comes before the thread sleeps is lost on it, as on the kernel: repeat.
