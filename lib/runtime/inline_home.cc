@@ -172,7 +172,7 @@ WaitOutcome InlineHome::Lead(Waiter& waiter, const WaitRequest& request) {
     if (now >= request.deadline) return WaitOutcome::kDeadline;
     if (auto ready = LookAtDescriptor(request, now)) return *ready;
     if (!worked) {
-      if (now - idle_since_ >= settings_.spin) {
+      if (now - idle_since_ >= spin) {
         if (auto outcome = Sleep(waiter, request, now)) return *outcome;
       } else {
         Pause();
