@@ -164,14 +164,14 @@ def redis_client(layout, requests, *options):
             str(requests), *options]
 
 
-def measure_redis(layout, requests=150_000, options=()):
+def measure_redis(layout, requests=300_000, options=()):
     redis_server(layout)
     output = layout.run_client(redis_client(layout, requests, *options))
     return float(re.search(r'"GET","([0-9.]+)"', output)[1])
 
 
 def measure_redis_pipelined(layout):
-    return measure_redis(layout, 1_500_000, ("-P", "16"))
+    return measure_redis(layout, 3_000_000, ("-P", "16"))
 
 
 def measure_nginx(layout):
