@@ -1,6 +1,7 @@
 #include "runtime/engine_set.h"
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "api/context.h"
@@ -51,6 +52,16 @@ uint32_t EngineSet::notices() const {
   return sum;
 }
 
-void EngineSet::Dispatch() { api::DispatchEvents(); }
+void EngineSet::Dispatch() {
+  // Pairs with Mute: either this sees that it is muted, or Mute sees that this is under way.
+  dispatching_.fetch_add(1);
+  if (!muted_.load()) api::DispatchEvents();
+  dispatching_.fetch_sub(1);
+}
+
+void EngineSet::Mute() {
+  muted_.store(true);
+  while (dispatching_.load() != 0) std::this_thread::yield();
+}
 
 }  // namespace sluice::runtime

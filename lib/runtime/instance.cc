@@ -161,6 +161,7 @@ absl::Status Instance::InstallCalls() {
 Instance::~Instance() {
   server_.reset();
   if (installed_) {
+    for (const auto& set : sets_) set->Mute();
     api::Uninstall();
     Drain(program_clock_ != nullptr ? Duration() : kDrainMax);
   }
