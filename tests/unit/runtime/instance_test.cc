@@ -7,7 +7,6 @@
 #include <sluice/sluice.h>
 #include <string.h>
 
-#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <string>
@@ -155,9 +154,10 @@ TEST_CASE("instance: blocked threads go on when the program polls", "[instance]"
     ++done;
   });
   while (done.load() < 2) {
-    // Time passes only where nothing else is left to do.
-    if (sluice_poll() == 0 && sluice_next_deadline_ns() < INT64_MAX) {
-      CHECK(sluice_advance_to(std::max(sluice_now_ns(), sluice_next_deadline_ns())) == 0);
+    // Time passes slowly enough for threads that compute: nothing times out for their sake.
+    if (sluice_poll() == 0) {
+      CHECK(sluice_advance_to(sluice_now_ns() + 10000) == 0);
+      std::this_thread::yield();
     }
   }
   server.join();
