@@ -174,6 +174,9 @@ WaitOutcome InlineHome::Lead(Waiter& waiter, const WaitRequest& request) {
     if (!worked) {
       if (now - idle_since_ >= spin) {
         if (auto outcome = Sleep(waiter, request, now)) return *outcome;
+      } else if (parking_.guests() != 0) {
+        // A program of several threads: one that was just woken may be waiting for this very core.
+        syscall(SYS_sched_yield);
       } else {
         Pause();
       }
