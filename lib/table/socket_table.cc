@@ -137,6 +137,7 @@ Handle SocketTable::Open(Type type, uint8_t protocol, uint8_t family, Status sta
   if (type == Type::kStream) side.connection = ConnectionState{};
   side.control_block = EngineSide::kNoControlBlock;
   side.type = type;
+  side.status = status;
   ++side.generation;  // odd: in use
 
   Entry& entry = region_.entry(index);
@@ -194,7 +195,8 @@ void SocketTable::Close(Socket socket) {
 
 void Socket::SetStatus(Status status) const {
   Entry& e = entry();
-  if (!CanChange(e.status.load(), status)) ++table_->counters_.illegal_changes;
+  if (!CanChange(side().status, status)) ++table_->counters_.illegal_changes;
+  side().status = status;
   e.status.Release(status);  // pairs with Readiness and the application's look at the endpoints
 }
 

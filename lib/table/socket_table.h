@@ -33,6 +33,7 @@ struct EngineSide {
   uint32_t control_block = kNoControlBlock;  // index in the protocol's own table
   uint32_t generation = 0;                   // the truth; the entry's copy may be scribbled on
   Type type = Type::kNone;                   // likewise
+  Status status = Status::kTerminated;       // likewise
 
   EngineSide() : errors() {}
 };
@@ -67,7 +68,7 @@ class Socket {
   inline ConnectionQueue connection_queue() const;
 
   Type type() const { return side().type; }
-  Status status() const { return entry().status.load(); }
+  Status status() const { return side().status; }
   // Changes the status, and publishes what was written before (endpoints, flags).
   void SetStatus(Status status) const;
   // Records an asynchronous error for SO_ERROR and the next call, and notifies.

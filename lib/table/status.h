@@ -30,11 +30,12 @@ inline constexpr int kStatusCount = 8;
 
 enum Activity : uint8_t { kReceiving = 1, kSending = 2 };
 
+// Any value has a name, also one that somebody scribbled into a region.
 constexpr std::string_view ToString(Status status) {
   constexpr std::string_view kNames[kStatusCount] = {"terminated", "unconnected", "bound",
                                                      "connecting", "listening",   "connected",
                                                      "shutdown",   "disconnected"};
-  return kNames[static_cast<int>(status)];
+  return static_cast<int>(status) < kStatusCount ? kNames[static_cast<int>(status)] : "invalid";
 }
 
 constexpr bool CanChange(Status from, Status to) {

@@ -158,6 +158,16 @@ TEST_CASE("readiness follows queues, flags and errors") {
   CHECK(Readiness(connecting.entry()) == 0);
 }
 
+TEST_CASE("a scribbled status misleads nobody but its reader") {
+  Fixture f;
+  Socket socket = f.OpenStream();
+  socket.entry().status.store(static_cast<Status>(77));
+  CHECK(socket.status() == Status::kConnected);
+  CHECK(ToString(socket.entry().status.load()) == "invalid");
+  f.table.Close(socket);
+  CHECK(f.table.counters().illegal_changes == 0);
+}
+
 TEST_CASE("an idle connection's share of table and region is under 520 bytes") {
   CHECK(sizeof(Entry) + sizeof(EngineSide) <= 520);
 }
