@@ -1,6 +1,6 @@
-/* An ordinary program: nothing here knows of Sluice. The tests run it under the preload library with
- * loopback given to Sluice, one case at a time; "kernel" as second argument says that the sockets must
- * be the kernel's. It ends with status 0 if all was as POSIX and Linux say. */
+/* An ordinary program: nothing here knows of Sluice. The tests run it under the preload library
+ * with loopback given to Sluice, one case at a time; "kernel" as second argument says that the
+ * sockets must be the kernel's. It ends with status 0 if all was as POSIX and Linux say. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -28,12 +28,12 @@
 extern char** environ;
 static int expects_kernel;
 
-#define CHECK(condition)                                                                         \
-  do {                                                                                           \
-    if (!(condition)) {                                                                          \
-      fprintf(stderr, "line %d: not so: %s (errno %d)\n", __LINE__, #condition, errno);          \
-      _exit(1);                                                                                  \
-    }                                                                                            \
+#define CHECK(condition)                                                                \
+  do {                                                                                  \
+    if (!(condition)) {                                                                 \
+      fprintf(stderr, "line %d: not so: %s (errno %d)\n", __LINE__, #condition, errno); \
+      _exit(1);                                                                         \
+    }                                                                                   \
   } while (0)
 
 /* Whether the kernel's table holds a listener on this port. */
@@ -271,14 +271,23 @@ int main(int argc, char** argv) {
   const char* name = argc > 1 ? argv[1] : "";
   expects_kernel = argc > 2 && strcmp(argv[2], "kernel") == 0;
   alarm(60);
-  if (strcmp(name, "data") == 0) Data();
-  else if (strcmp(name, "wait") == 0) Wait();
-  else if (strcmp(name, "copies") == 0) Copies();
-  else if (strcmp(name, "stdio") == 0) Stdio();
-  else if (strcmp(name, "close_all") == 0) CloseAll();
-  else if (strcmp(name, "children") == 0) Children(argv[0]);
-  else if (strcmp(name, "inherited") == 0) Inherited();
-  else if (strcmp(name, "endings") == 0) Endings();
-  else return 2;
+  if (strcmp(name, "data") == 0)
+    Data();
+  else if (strcmp(name, "wait") == 0)
+    Wait();
+  else if (strcmp(name, "copies") == 0)
+    Copies();
+  else if (strcmp(name, "stdio") == 0)
+    Stdio();
+  else if (strcmp(name, "close_all") == 0)
+    CloseAll();
+  else if (strcmp(name, "children") == 0)
+    Children(argv[0]);
+  else if (strcmp(name, "inherited") == 0)
+    Inherited();
+  else if (strcmp(name, "endings") == 0)
+    Endings();
+  else
+    return 2;
   return 0;
 }
