@@ -164,7 +164,9 @@ TEST_CASE("sockets come and go while others use their slots") {
         epoll_event event{EPOLLIN | EPOLLOUT, {.fd = fd}};
         Expect(EpollCtl(epoll, EPOLL_CTL_ADD, fd, &event) == 0);
         if (t == 0) shared = fd;
-        Expect(Send(fd, "abc", 3, MSG_DONTWAIT | MSG_NOSIGNAL) == 3);
+        // The third thread may have filled the socket, or taken every buffer there is.
+        Expect(Send(fd, "abc", 3, MSG_DONTWAIT | MSG_NOSIGNAL) == 3 || errno == EAGAIN ||
+               errno == ENOBUFS);
         Expect(Close(fd) == 0);
       }
       stop = true;
