@@ -37,8 +37,9 @@ bool ReceiveQueue::PushDatagram(const DatagramHeader& header, rte_mbuf* packet, 
   const uint32_t length = packet->pkt_len;
   const uint16_t error = header.error_origin != 0 ? kErrorReport : 0;
   Cursor mark = state_.write;
-  if (!copy && packet->data_off >= sizeof(header) &&
-      Region::IsMbuf(region_.MbufReference(packet))) {
+  // The header goes into the packet's own headroom, which must be nobody else's.
+  if (!copy && packet->data_off >= sizeof(header) && RTE_MBUF_DIRECT(packet) &&
+      rte_mbuf_refcnt_read(packet) == 1 && region_.MbufReference(packet) != kNone) {
     std::memcpy(packet->buf_addr, &header, sizeof(header));
     if (PushReferences(packet, kDatagramStart | error, length, kDatagramEnd)) {
       Publish(length);

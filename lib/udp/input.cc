@@ -126,10 +126,7 @@ void Stack::Deliver(Instant now, uint32_t block, ip::Inbound& inbound, uint16_t 
   header.timestamp_ns = now.nanoseconds();
   header.ttl = info.ttl;
   header.traffic_class = info.traffic_class;
-  // The header goes before the payload, into the mbuf's own storage: it must be nobody else's.
-  const bool copy = shared || copy_received_ || !RTE_MBUF_DIRECT(packet) ||
-                    rte_mbuf_refcnt_read(packet) != 1 ||
-                    queue.mbufs_held() >= config_.receive_mbufs_max;
+  const bool copy = shared || copy_received_ || queue.mbufs_held() >= config_.receive_mbufs_max;
   if (!queue.PushDatagram(header, packet, copy)) {
     ++counters_.UdpInErrors;
     return Drop(inbound, counters_.UdpMemErrors);

@@ -1,5 +1,6 @@
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <string>
 #include <vector>
@@ -73,6 +74,26 @@ TEST_CASE("datagrams keep their borders, their senders and their order") {
   CHECK(pool.available() == 16);
   CHECK(f.buffers_used() == 0);
   CHECK(f.blocks_used() == 0);
+}
+
+TEST_CASE("a datagram whose bytes another packet shares keeps them as they are") {
+  Fixture f;
+  PlainPool pool(16);
+  rte_mbuf* original = Packet(pool, "shared");
+  f.region.ShareMbufs(original);
+  std::memset(original->buf_addr, 0x55, original->data_off);
+  rte_mbuf* packet = original;
+  SECTION("a clone") { packet = rte_pktmbuf_clone(original, pool.get()); }
+  SECTION("a second reference") { rte_mbuf_refcnt_update(original, 1); }
+  Socket socket = f.OpenDatagram();
+  REQUIRE(socket.receive_queue().PushDatagram(From(7), packet, false));
+  const auto* headroom = static_cast<const uint8_t*>(original->buf_addr);
+  CHECK(std::all_of(headroom, headroom + original->data_off,
+                    [](uint8_t byte) { return byte == 0x55; }));
+  CHECK(ReadOne(ReceiveReader(f.region, socket.entry()), 10).text == "shared");
+  socket.receive_queue().Reclaim();
+  rte_pktmbuf_free(original);
+  CHECK(pool.available() == 16);
 }
 
 TEST_CASE("a datagram of 65,507 bytes crosses the send queue") {
