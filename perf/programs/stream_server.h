@@ -1,0 +1,92 @@
+// What all TCP servers here share: accepting, the event loop, and the table of connections.
+//
+//   auto service = MakeEchoService();
+//   StreamServer server(ParseEndpoint("0.0.0.0", 7), *service, spin);
+//   server.Run();                                  // until SIGTERM
+//
+// One thread; level-triggered epoll, one receive for each event, as most programs do it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "calls.h"
+#include "report.h"
+
+namespace sluice::perf {
+
+struct Connection {
+  // What a service keeps for a connection, if anything.
+  struct State {
+    virtual ~State() = default;
+  };
+
+  int fd = -1;
+  uint32_t interest = 0;  // epoll events that are waited for
+  uint64_t received = 0;  // bytes
+  uint64_t sent = 0;      // bytes
+  std::unique_ptr<State> state;
+};
+
+struct ServerCounts {
+  uint64_t accepted = 0;
+  uint64_t open = 0;
+  uint64_t errors = 0;    // connections that ended otherwise than by the peer's orderly close
+  uint64_t messages = 0;  // as the service counts them
+  uint64_t bytes_in = 0;
+  uint64_t bytes_out = 0;
+};
+
+class StreamServer;
+
+// One kind of server. Functions return false if the connection is to be closed.
+class StreamService {
+ public:
+  virtual ~StreamService() = default;
+  virtual bool Opened(StreamServer&, Connection&) { return true; }
+  // Bytes arrived (count > 0), or the peer has finished (count == 0).
+  virtual bool Received(StreamServer& server, Connection& connection, char* bytes,
+                        size_t count) = 0;
+  // There is room to send again.
+  virtual bool Writable(StreamServer&, Connection&) { return true; }
+};
+
+class StreamServer {
+ public:
+  StreamServer(const Endpoint& local, StreamService& service, bool spin);
+  void Run();
+
+  // Sends from the front of `bytes` what goes now; returns how much that is, -1 on an error.
+  ssize_t Send(Connection& connection, const char* bytes, size_t count);
+  // What to wait for from now on: EPOLLIN, EPOLLOUT or both.
+  void WaitFor(Connection& connection, uint32_t interest);
+
+  ServerCounts counts;
+
+ private:
+  void Accept();
+  bool Serve(Connection& connection, uint32_t events);
+  void Close(uint32_t index);
+
+  StreamService& service_;
+  const bool spin_;
+  int epoll_;
+  int listener_;
+  std::vector<Connection> connections_;
+  std::vector<uint32_t> free_;
+  std::vector<char> buffer_;
+};
+
+std::unique_ptr<StreamService> MakeEchoService();
+// Answers each `request_bytes` with as many and closes.
+std::unique_ptr<StreamService> MakeAnswerOnceService(uint64_t request_bytes);
+// GET /N is answered with N bytes.
+std::unique_ptr<StreamService> MakeHttpService();
+// Takes bytes and checks them, sends bytes as fast as they go, or both.
+std::unique_ptr<StreamService> MakeBulkService(bool takes, bool sends);
+
+// UDP, until SIGTERM: echoes if `echo`, else counts. `batch` datagrams a call.
+void RunDatagramServer(const Endpoint& local, bool echo, unsigned batch, bool spin, Report& report);
+
+}  // namespace sluice::perf
