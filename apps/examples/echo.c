@@ -1,8 +1,7 @@
 /* Echoes TCP and UDP, IPv4 and IPv6, on one port number, in a loop of its own and without preload.
  *
  *   echo sluice.yaml 7
- *
- * The configuration names the port, the addresses and the routes; see sluice.yaml(5). */
+ * The configuration names the device, the addresses and the routes; see sluice.yaml(5). */
 #define _GNU_SOURCE
 #include <netinet/in.h>
 #include <signal.h>

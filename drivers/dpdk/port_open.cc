@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/lifo_pool_ops.h"
 #include "dpdk/eal.h"
+#include "dpdk/packet_socket.h"
 #include "dpdk/port.h"
 #include "dpdk/xdp_messages.h"
 
@@ -36,6 +37,7 @@ class PortOpener {
   absl::Status Start();
   absl::Status SetAddress();
   absl::Status ReceiveMulticast();
+  absl::Status ReceiveFragments();
   void FillCapabilities();
   void FindDriverDescriptors();
   void SetUpWake();
@@ -144,6 +146,11 @@ absl::Status PortOpener::Attach() {
   }
   port_->attached_ = true;
   return absl::OkStatus();
+}
+
+absl::Status PortOpener::ReceiveFragments() {
+  if (preparation_.wake != WakeKind::kPacketSocket) return absl::OkStatus();
+  return StopReassembly(preparation_.interface->index, preparation_.packet_ring);
 }
 
 absl::Status PortOpener::TryConfigure(bool with_interrupts) {
@@ -355,9 +362,10 @@ absl::StatusOr<std::unique_ptr<DpdkPort>> PortOpener::Open() {
     port_->veth_index_ = guarded ? preparation_.interface->index : 0;
   }
   using Step = absl::Status (PortOpener::*)();
-  constexpr Step kSteps[] = {&PortOpener::Attach,      &PortOpener::Configure,
-                             &PortOpener::SetUpQueues, &PortOpener::Start,
-                             &PortOpener::SetAddress,  &PortOpener::ReceiveMulticast};
+  constexpr Step kSteps[] = {&PortOpener::Attach,          &PortOpener::ReceiveFragments,
+                             &PortOpener::Configure,       &PortOpener::SetUpQueues,
+                             &PortOpener::Start,           &PortOpener::SetAddress,
+                             &PortOpener::ReceiveMulticast};
   for (Step step : kSteps) {
     Eal::ForgetMessages();
     if (absl::Status status = (this->*step)(); !status.ok()) return status;

@@ -86,8 +86,11 @@ absl::Status PrepareAfPacket(const PortConfig& config, Preparation* preparation)
   device.SetDefault("framecnt", absl::StrCat(slots));
   device.SetDefault("qpairs", absl::StrCat(config.queues));
   // The driver copies as much as a slot holds, so an mbuf must have room for that.
-  const uint32_t chosen_bytes = Number(*device.Find("framesz"));
-  preparation->data_room_bytes = RoomFor(std::min<uint32_t>(chosen_bytes, kDataRoomBytesMax));
+  PacketRing& ring = preparation->packet_ring;
+  ring.frame_bytes = Number(*device.Find("framesz"));
+  ring.block_bytes = Number(*device.Find("blocksz"));
+  ring.frames = Number(*device.Find("framecnt"));
+  preparation->data_room_bytes = RoomFor(std::min<uint32_t>(ring.frame_bytes, kDataRoomBytesMax));
   return absl::OkStatus();
 }
 

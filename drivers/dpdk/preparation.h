@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "dpdk/device_string.h"
 #include "dpdk/kernel_interface.h"
+#include "dpdk/packet_socket.h"
 #include "dpdk/port_config.h"
 
 namespace sluice::dpdk {
@@ -25,6 +26,7 @@ enum class WakeKind : uint8_t {
 struct Preparation {
   Device device;                             // with defaults that suit this driver filled in
   std::optional<KernelInterface> interface;  // that the device shares with the kernel
+  PacketRing packet_ring;                    // af_packet's
   uint16_t mtu = 1500;
   uint16_t data_room_bytes = 2048;  // of one mbuf, headroom not counted
   WakeKind wake = WakeKind::kInterrupt;

@@ -71,6 +71,13 @@ class Bed:
                           forbid_inet=forbid_inet and not self.kernel, **more)
         return self._ready(process, self.ip4, port, line)
 
+    def embedded(self, argv, namespace, line):
+        """Starts a program that links libsluice itself; returns when it has printed `line`."""
+        name = os.path.basename(argv[0])
+        process = Process(f"embedded-{name}", argv, namespace, self.logs, forbid_inet=True,
+                          drivers_own_sockets=True)
+        return self._ready(process, None, None, line)
+
     def peer(self, argv, port=None, line=None, **more):
         """Starts a program on kernel sockets in the peer's namespace."""
         process = Process(f"peer-{os.path.basename(argv[0])}", argv, self.pair.peer, self.logs,

@@ -24,14 +24,17 @@ _SECCOMP_MODE_FILTER = 2
 _SYSCALLS = {"x86_64": (0xC000003E, 41, 425), "aarch64": (0xC00000B7, 198, 425)}
 
 
-def inet_filter():
+def inet_filter(drivers_own_sockets=False):
     """A seccomp program: socket(AF_INET or AF_INET6) fails with EACCES, io_uring with ENOSYS.
 
-    UDP-Lite alone is allowed: it is none of Sluice's protocols and stays the kernel's.
+    UDP-Lite alone is allowed: it is none of Sluice's protocols and stays the kernel's. DPDK's
+    drivers open an AF_INET datagram socket for the ioctls on their interfaces. Under preload it
+    becomes one of another family; in an embedded program it has to be allowed, and only that.
     """
     arch, nr_socket, nr_io_uring = _SYSCALLS[platform.machine()]
     allow, deny = 0x7FFF0000, 0x00050000
-    load, equal, give = 0x20, 0x15, 0x06
+    load, mask, equal, give = 0x20, 0x54, 0x15, 0x06
+    datagram = socket.SOCK_DGRAM if drivers_own_sockets else -1 & 0xFFFFFFFF
     code = [
         (load, 0, 0, 4),                 # 0: seccomp_data.arch
         (equal, 1, 0, arch),
@@ -43,17 +46,20 @@ def inet_filter():
         (equal, 3, 2, socket.AF_INET),
         (give, 0, 0, deny | errno.ENOSYS),
         (give, 0, 0, allow),             # 9
-        (equal, 0, 3, socket.AF_INET6),  # 10
-        (load, 0, 0, 32),                # 11: that of the third
+        (equal, 3, 6, socket.AF_INET6),  # 10
+        (load, 0, 0, 24),                # 11: that of the second, without SOCK_CLOEXEC and such
+        (mask, 0, 0, 15),
+        (equal, 3, 0, datagram),
+        (load, 0, 0, 32),                # 14: that of the third
         (equal, 1, 0, socket.IPPROTO_UDPLITE),
         (give, 0, 0, deny | errno.EACCES),
-        (give, 0, 0, allow),             # 14
+        (give, 0, 0, allow),             # 17
     ]
     return b"".join(struct.pack("HBBI", *instruction) for instruction in code), len(code)
 
 
-def _forbid_inet():
-    code, count = inet_filter()
+def _forbid_inet(drivers_own_sockets):
+    code, count = inet_filter(drivers_own_sockets)
     buffer = ctypes.create_string_buffer(code, len(code))
     program = struct.pack("HxxxxxxP", count, ctypes.addressof(buffer))
     if _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.c_char_p(program), 0, 0) != 0:
@@ -64,7 +70,7 @@ class Process:
     """A program in a namespace. Its output goes to a log; it dies with its whole session."""
 
     def __init__(self, name, argv, namespace, logs, forbid_inet=False, core=None, stdin=None,
-                 stdout=None, environment=None, directory=None):
+                 stdout=None, environment=None, directory=None, drivers_own_sockets=False):
         self.name, self.argv = name, argv
         self.log_path = os.path.join(logs, f"{time.monotonic_ns()}-{name}.log")
         self._log = open(self.log_path, "wb")
@@ -75,7 +81,7 @@ class Process:
             if core is not None:
                 os.sched_setaffinity(0, {core})
             if forbid_inet:
-                _forbid_inet()
+                _forbid_inet(drivers_own_sockets)
 
         self._child = subprocess.Popen(
             ["ip", "netns", "exec", namespace.name, *argv], stdin=stdin or subprocess.DEVNULL,

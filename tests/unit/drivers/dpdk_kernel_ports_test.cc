@@ -102,6 +102,69 @@ TEST_CASE("af_packet sends, receives and wakes") {
   Run("ip link del sl0");
 }
 
+// A UDP socket of the kernel's that sends to 198.51.100.2, which is `ours`, by way of `theirs`.
+int ConnectedDatagrams(const std::string& theirs) {
+  Run("ip address add 198.51.100.1/24 dev " + theirs);
+  Run("ip neighbor add 198.51.100.2 lladdr 02:00:00:00:00:02 dev " + theirs);
+  const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(9);
+  to.sin_addr.s_addr = htonl(0xc6336402);
+  REQUIRE(::connect(socket, reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0);
+  return socket;
+}
+
+// Polls all queues for one frame.
+std::vector<uint8_t> ReceiveAnywhere(DpdkPort& port, int polls_max) {
+  for (int i = 0; i < polls_max; ++i) {
+    for (uint16_t queue = 0; queue < port.capabilities().queues; ++queue) {
+      rte_mbuf* packet = nullptr;
+      if (port.Receive(queue, {&packet, 1}) == 0) continue;
+      std::vector<uint8_t> bytes = Bytes(packet);
+      rte_pktmbuf_free(packet);
+      return bytes;
+    }
+  }
+  return {};
+}
+
+TEST_CASE("af_packet hands over IPv4 fragments as they came") {
+  if (!EnterNamespace()) return;
+  MakeVeth("sl10", "sl11");
+  Run("ethtool -K sl11 tx off tso off gso off");
+  StartEal();
+  PortConfig config;
+  config.device = "net_af_packet5,iface=sl10";
+  config.queues = GENERATE(uint16_t{1}, uint16_t{2});
+  absl::StatusOr<std::unique_ptr<DpdkPort>> port = DpdkPort::Open(config);
+  INFO(port.status().ToString());
+  REQUIRE(port.ok());
+  const int socket = ConnectedDatagrams("sl11");
+
+  // RFC 791 section 3.2: offsets in units of 8 bytes, the flag "more fragments" in all but the
+  // last.
+  for (size_t size : {size_t{3000}, size_t{60000}}) {
+    const std::vector<uint8_t> payload(size, 0x5a);
+    REQUIRE(::send(socket, payload.data(), size, 0) == static_cast<ssize_t>(size));
+    size_t reached = 0;
+    for (bool more = true; more;) {
+      const std::vector<uint8_t> frame = ReceiveAnywhere(**port, 100000);
+      REQUIRE(frame.size() >= 34);
+      REQUIRE(frame.size() <= 1514);
+      const unsigned field = frame[20] * 256u + frame[21];
+      REQUIRE((field & 0x1fff) * 8 == reached);
+      reached += frame.size() - 34;
+      more = (field & 0x2000) != 0;
+    }
+    CHECK(reached == size + 8);
+  }
+  CHECK((*port)->statistics().rx_errors == 0);
+  ::close(socket);
+  port->reset();
+  Run("ip link del sl10");
+}
+
 // Ten datagrams of 1,000 bytes in one call, which a veth carries as one frame.
 void SendSegmented(int socket) {
   const std::vector<uint8_t> payload(10 * 1000, 0x5a);
@@ -112,8 +175,6 @@ void SendSegmented(int socket) {
 TEST_CASE("af_packet on a veth: a peer that leaves cutting segments to others is made to do it") {
   if (!EnterNamespace()) return;
   MakeVeth("sl8", "sl9");
-  Run("ip address add 198.51.100.1/24 dev sl9");
-  Run("ip neighbor add 198.51.100.2 lladdr 02:00:00:00:00:02 dev sl9");
   StartEal();
   PortConfig config;
   config.device = "net_af_packet4,iface=sl8";
@@ -121,12 +182,7 @@ TEST_CASE("af_packet on a veth: a peer that leaves cutting segments to others is
   INFO(port.status().ToString());
   REQUIRE(port.ok());
 
-  const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(9);
-  to.sin_addr.s_addr = htonl(0xc6336402);
-  REQUIRE(::connect(socket, reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0);
+  const int socket = ConnectedDatagrams("sl9");
   const int segment_bytes = 1000;
   REQUIRE(::setsockopt(socket, SOL_UDP, UDP_SEGMENT, &segment_bytes, sizeof(segment_bytes)) == 0);
 
