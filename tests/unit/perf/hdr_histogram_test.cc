@@ -13,7 +13,7 @@ constexpr uint64_t kHighest = 10'000'000'000;
 
 uint64_t Exact(std::vector<uint64_t> values, double percent) {
   std::sort(values.begin(), values.end());
-  const double rank = std::ceil(percent / 100.0 * static_cast<double>(values.size()));
+  const double rank = std::ceil(percent / 100.0 * static_cast<double>(values.size()) - 1e-6);
   return values[std::max<size_t>(1, static_cast<size_t>(rank)) - 1];
 }
 
