@@ -1,6 +1,5 @@
 // Stand-ins for the calls that make, name and set up sockets.
 
-#include <linux/if_packet.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -88,20 +87,8 @@ SLUICE_SYMBOL(int, getsockopt, (int fd, int level, int name, void* value, sockle
                     : libc(fd, level, name, value, length);
 }
 
-namespace {
-// DPDK's net_af_packet asks the kernel to put IPv4 fragments together before it hands them over, as
-// one frame that no buffer of its ring has room for. Sluice does that itself.
-uint32_t WithoutReassembly(uint32_t fanout) {
-  return fanout & ~(uint32_t{PACKET_FANOUT_FLAG_DEFRAG} << 16);
-}
-}  // namespace
-
 SLUICE_SYMBOL(int, setsockopt, (int fd, int level, int name, const void* value, socklen_t length)) {
   static constinit Libc<int(int, int, int, const void*, socklen_t)> libc("setsockopt");
-  if (IsInside() && level == SOL_PACKET && name == PACKET_FANOUT && length == sizeof(uint32_t)) {
-    uint32_t fanout = WithoutReassembly(*static_cast<const uint32_t*>(value));
-    return libc(fd, level, name, &fanout, length);
-  }
   return IsOurs(fd) ? calls()->setsockopt(fd, level, name, value, length)
                     : libc(fd, level, name, value, length);
 }

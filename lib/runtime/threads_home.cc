@@ -58,6 +58,9 @@ void ThreadsHome::WakeEngine(uint8_t lane) {
 }
 
 void ThreadsHome::Run(Worker& worker) {
+  const Duration spin = worker.engines->must_nap()
+                            ? std::max(settings_.spin, settings_.spin_before_nap)
+                            : settings_.spin;
   Instant now = clock_.Now();
   Instant idle_since = now;
   Duration nap = settings_.nap_min;
@@ -78,7 +81,7 @@ void ThreadsHome::Run(Worker& worker) {
     if (worked) {
       idle_since = now;
       nap = settings_.nap_min;
-    } else if (now - idle_since >= settings_.spin) {
+    } else if (now - idle_since >= spin) {
       SleepWorker(worker, now, &nap, &descriptors);
     } else {
       Pause();

@@ -23,6 +23,8 @@ namespace sluice::runtime {
 struct ThreadsSettings {
   Duration spin = Microseconds(200);       // of a worker after its last work
   Duration guest_spin = Microseconds(10);  // of a thread of the program before it sleeps
+  // The least spin where a port has no wake descriptor, as with InlineSettings.
+  Duration spin_before_nap = Milliseconds(1);
   Duration nap_min = Microseconds(50);
   Duration nap_max = Milliseconds(1);
 };

@@ -15,11 +15,12 @@ CLIENT = [PYTHON, os.path.join(PROGRAMS, "echo_client.py"), str(PORT)]
 
 def start_echo(bed, device, namespace, more="", addresses=None):
     configuration = bed.path("echo.yaml")
+    addresses = addresses or (f"{bed.ip4}/24", f"{bed.ip6}/64")
     with open(configuration, "w", encoding="ascii") as file:
         file.write(f"hugepages: never\n{more}"
                    f"interfaces:\n"
                    f"  - device: {device}\n"
-                   f"    addresses: [{', '.join(addresses or (f'{bed.ip4}/24', f'{bed.ip6}/64'))}]\n")
+                   f"    addresses: [{', '.join(addresses)}]\n")
     program = os.path.join(bed.build, "apps", "examples", "echo")
     return bed.embedded([program, configuration, str(PORT)], namespace, "ready")
 

@@ -10,10 +10,10 @@ CONNECTIONS = 64
 VALUES_EACH = 12
 
 
-def start(bed):
+def start(bed, options=()):
     available("memcached", "memcslap")
     return bed.subject(["memcached", "-u", "root", "-t", "4", "-c", "2000", "-m", "256", "-p",
-                        str(PORT), "-l", "0.0.0.0", "-l", "::"], port=PORT)
+                        str(PORT), "-l", "0.0.0.0", "-l", "::"], port=PORT, options=options)
 
 
 def read_line(connection):

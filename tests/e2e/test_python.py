@@ -10,10 +10,10 @@ ECHO_PORT = 7007
 FILE_BYTES = 3 << 20
 
 
-def serve_files(bed, start, address):
+def serve_files(bed, start, address, **more):
     bed.random_file("web/file", FILE_BYTES)
     start([PYTHON, "-u", "-m", "http.server", "--bind", address, "--directory", bed.path("web"),
-           str(HTTP_PORT)], line="Serving HTTP")
+           str(HTTP_PORT)], line="Serving HTTP", **more)
 
 
 def fetch_many(bed, family, count=40):

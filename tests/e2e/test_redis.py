@@ -7,10 +7,11 @@ from harness import available, digest, os, receive_exactly, socket, test, until
 PORT = 6379
 
 
-def start(bed, *arguments):
+def start(bed, *arguments, options=()):
     available("redis-server", "redis-cli", "redis-benchmark")
     return bed.subject(["redis-server", "--port", str(PORT), "--bind", "*", "-::*", "--save", "",
-                        "--protected-mode", "no", "--maxclients", "2000", *arguments], port=PORT)
+                        "--protected-mode", "no", "--maxclients", "2000", *arguments], port=PORT,
+                       options=options)
 
 
 def cli(bed, *arguments, host=None, **more):

@@ -11,29 +11,32 @@ HOSTILE_FRAMES = int(os.environ.get("SLUICE_E2E_FRAMES", "100000"))
 IDLE_SECONDS = 4
 
 
-@test
-def killed_under_load_and_started_again(bed):
+def kill_and_start_again(bed, kills, options=()):
     """SIGKILL at a random moment under load, again and again: the next start always works."""
     available("redis-server", "redis-benchmark")
     chance = random.Random(7)
     load = bed.peer(["sh", "-c", f"while :; do redis-benchmark -h {bed.ip4} -p "
                      f"{test_redis.PORT} -t set,get -n 1000000 -c 20 -P 4 -q; sleep 0.01; done"])
     begun = time.monotonic()
-    for _ in range(KILLS):
-        server = test_redis.start(bed)
+    for _ in range(kills):
+        server = test_redis.start(bed, options=options)
         time.sleep(chance.uniform(0, 0.15))
         assert server.running(), f"redis ended by itself with status {server.status}"
         server.kill()
         assert time.monotonic() - begun < 140, "starting takes too long"
     load.stop()
-    test_redis.start(bed)
+    test_redis.start(bed, options=options)
     assert test_redis.cli(bed, "PING").strip() == "PONG"
-    bed.note(f"{KILLS} kills, {(time.monotonic() - begun) / KILLS:.2f} s each")
+    bed.note(f"{kills} kills, {(time.monotonic() - begun) / kills:.2f} s each")
 
 
 @test
-def an_idle_redis_uses_no_cpu(bed):
-    server = test_redis.start(bed)
+def killed_under_load_and_started_again(bed):
+    kill_and_start_again(bed, KILLS)
+
+
+def stays_idle(bed, options=()):
+    server = test_redis.start(bed, options=options)
     test_redis.cli(bed, "PING")
     time.sleep(1)
     before = server.cpu_seconds()
@@ -43,6 +46,11 @@ def an_idle_redis_uses_no_cpu(bed):
     # The clock of /proc ticks every 10 ms; under 1 % of 4 s is four of these.
     assert percent <= 1.0, f"idle, yet it takes {percent:.2f} % of a core"
     assert test_redis.cli(bed, "PING").strip() == "PONG"
+
+
+@test
+def an_idle_redis_uses_no_cpu(bed):
+    stays_idle(bed)
 
 
 def link_socket(bed):
