@@ -63,6 +63,16 @@ bool StartSockets(Flags& flags) {
   return true;
 }
 
+void WaitForNetwork(const Endpoint& server) {
+  const int fd = net.socket(server.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return;
+  for (int i = 0; i < 500 && !Stopped(); ++i) {
+    if (net.connect(fd, server.address(), server.length) == 0 || errno != ENETDOWN) break;
+    usleep(20000);
+  }
+  net.close(fd);
+}
+
 void FinishSockets() {
   if (sluice_is_running() != 0) sluice_finish();
 }
@@ -94,6 +104,16 @@ Endpoint Shifted(Endpoint endpoint, uint32_t offset) {
   uint32_t* last =
       endpoint.family() == AF_INET ? &v4->sin_addr.s_addr : &v6->sin6_addr.s6_addr32[3];
   *last = htonl(ntohl(*last) + offset);
+  return endpoint;
+}
+
+// The port stands at the same place in both families' addresses.
+unsigned Endpoint::port() const {
+  return ntohs(reinterpret_cast<const sockaddr_in*>(&storage)->sin_port);
+}
+
+Endpoint WithPort(Endpoint endpoint, unsigned port) {
+  reinterpret_cast<sockaddr_in*>(&endpoint.storage)->sin_port = htons(static_cast<uint16_t>(port));
   return endpoint;
 }
 

@@ -47,6 +47,10 @@ extern Calls net;
 bool StartSockets(Flags& flags);
 void FinishSockets();
 
+// Waits, for some seconds at most, until the server's network can be reached: the link to a process
+// that has just started may not be up yet.
+void WaitForNetwork(const struct Endpoint& server);
+
 // Set by SIGINT and SIGTERM; StartSockets installs the handlers.
 bool Stopped();
 
@@ -63,11 +67,14 @@ struct Endpoint {
   socklen_t length;
   const sockaddr* address() const { return reinterpret_cast<const sockaddr*>(&storage); }
   int family() const { return storage.ss_family; }
+  unsigned port() const;
 };
 // Exits the program with a message if the text is no address.
 Endpoint ParseEndpoint(const std::string& address, unsigned port);
 // The same address with `offset` added to its last 32 bits: the n-th of a row of addresses.
 Endpoint Shifted(Endpoint endpoint, uint32_t offset);
+
+Endpoint WithPort(Endpoint endpoint, unsigned port);
 
 // Prints what failed and why, and exits.
 [[noreturn]] void Die(const char* what);

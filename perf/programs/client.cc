@@ -16,6 +16,7 @@
 //   --warmup S, --seconds S
 //   --hold S          first one message on each connection, then rest so long
 //   --source A        --sources N: local addresses, N from A on, used in turn
+//   --ports N         server ports, N from --port on, used in turn (1)
 //   --batch N         datagrams a call at most (32)
 //   --spin            polls instead of waiting in epoll_wait; an open loop always does
 //   --seed N
@@ -36,6 +37,7 @@ LoadSettings Settings(Flags& flags, const std::string& mode) {
   const std::string source = flags.Text("source", "");
   if (!source.empty()) settings.source = ParseEndpoint(source, 0);
   settings.source_count = static_cast<uint32_t>(flags.Number("sources", 1));
+  settings.port_count = static_cast<uint32_t>(flags.Number("ports", 1));
   settings.connections = static_cast<uint32_t>(flags.Number("connections", 1));
   settings.size = flags.Number("size", 64);
   settings.depth = static_cast<uint32_t>(flags.Number("depth", 1));
@@ -55,8 +57,9 @@ LoadSettings Settings(Flags& flags, const std::string& mode) {
 // Why these settings cannot be, or nothing.
 const char* Fault(const LoadSettings& settings, const std::string& mode) {
   const bool datagrams = mode == "udp-echo" || mode == "udp-send";
-  if (settings.connections == 0 || settings.depth == 0 || settings.source_count == 0) {
-    return "there must be a connection, a depth and a source";
+  if (settings.connections == 0 || settings.depth == 0 || settings.source_count == 0 ||
+      settings.port_count == 0) {
+    return "there must be a connection, a depth, a source and a port";
   }
   if (settings.depth > 4096 || settings.batch == 0 || settings.batch > 1024) {
     return "--depth is at most 4096, --batch 1024";
@@ -90,6 +93,7 @@ int Measure(int argc, char** argv) {
   }
   if (!StartSockets(flags)) return 2;
   flags.RefuseOthers();
+  WaitForNetwork(settings.server);
   Report report;
   report.Add("mode", mode).Add("sockets", net.name);
   report.Add("connections", uint64_t{settings.connections}).Add("size", settings.size);

@@ -15,6 +15,7 @@ struct LoadSettings {
   Endpoint server;
   Endpoint source;            // family 0: the stack chooses
   uint32_t source_count = 1;  // addresses from `source` on, used in turn
+  uint32_t port_count = 1;    // of the server, from its port on, used in turn
   uint32_t connections = 1;
   uint64_t size = 64;    // bytes of a message
   uint32_t depth = 1;    // messages in flight on each connection

@@ -35,7 +35,9 @@ int StartConnect(const LoadSettings& settings, uint32_t index) {
     status = net.bind(fd, source.address(), source.length);
   }
   if (status == 0) {
-    status = net.connect(fd, settings.server.address(), settings.server.length);
+    const uint32_t port = index / settings.source_count % settings.port_count;
+    const Endpoint server = WithPort(settings.server, settings.server.port() + port);
+    status = net.connect(fd, server.address(), server.length);
     if (status != 0 && errno == EINPROGRESS) status = 0;
   }
   if (status == 0) return fd;

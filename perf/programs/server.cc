@@ -11,6 +11,7 @@
 //          udp-echo  UDP: sends back what comes, --batch datagrams a call
 //          udp-sink  UDP: counts what comes
 //   --address A      the local address (0.0.0.0)
+//   --ports N        listens on N ports, from --port on (1)
 //   --spin           polls instead of waiting in epoll_wait
 //
 // Prints "ready" on standard error, and at SIGTERM one JSON object on standard output.
@@ -44,6 +45,7 @@ int Serve(int argc, char** argv) {
   const Endpoint local = ParseEndpoint(flags.Text("address", "0.0.0.0"), port);
   const uint64_t size = flags.Number("size", 64);
   const auto batch = static_cast<unsigned>(flags.Number("batch", 32));
+  const auto ports = static_cast<uint32_t>(flags.Number("ports", 1));
   const bool spin = flags.Switch("spin");
   const std::unique_ptr<StreamService> service = MakeService(mode, size);
   const bool datagrams = mode == "udp-echo" || mode == "udp-sink";
@@ -59,7 +61,7 @@ int Serve(int argc, char** argv) {
     Ready();
     RunDatagramServer(local, mode == "udp-echo", batch, spin, report);
   } else {
-    StreamServer server(local, *service, spin);
+    StreamServer server(local, ports, *service, spin);
     Ready();
     server.Run();
     report.Add("accepted", server.counts.accepted).Add("errors", server.counts.errors);

@@ -8,7 +8,7 @@
 namespace sluice::perf {
 namespace {
 
-constexpr uint32_t kListener = UINT32_MAX;
+constexpr uint32_t kFirstListener = UINT32_MAX - 0xffff;  // event data from here on: a listener
 constexpr int kEvents = 256;
 constexpr size_t kReceiveBytes = 256 << 10;
 constexpr int kAcceptsATurn = 1024;
@@ -25,14 +25,16 @@ int OpenListener(const Endpoint& local) {
 
 }  // namespace
 
-StreamServer::StreamServer(const Endpoint& local, StreamService& service, bool spin)
+StreamServer::StreamServer(const Endpoint& local, uint32_t ports, StreamService& service, bool spin)
     : service_(service), spin_(spin), buffer_(kReceiveBytes) {
   epoll_ = net.epoll_create1(EPOLL_CLOEXEC);
-  listener_ = OpenListener(local);
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  event.data.u32 = kListener;
-  if (net.epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_, &event) != 0) Die("epoll_ctl");
+  for (uint32_t i = 0; i < ports; ++i) {
+    listeners_.push_back(OpenListener(WithPort(local, local.port() + i)));
+    epoll_event event = {};
+    event.events = EPOLLIN;
+    event.data.u32 = kFirstListener + i;
+    if (net.epoll_ctl(epoll_, EPOLL_CTL_ADD, listeners_[i], &event) != 0) Die("epoll_ctl");
+  }
 }
 
 void StreamServer::Run() {
@@ -42,8 +44,8 @@ void StreamServer::Run() {
     if (count < 0 && errno != EINTR) Die("epoll_wait");
     for (int i = 0; i < count; ++i) {
       const uint32_t index = events[i].data.u32;
-      if (index == kListener) {
-        Accept();
+      if (index >= kFirstListener) {
+        Accept(listeners_[index - kFirstListener]);
       } else if (!Serve(connections_[index], events[i].events)) {
         Close(index);
       }
@@ -51,9 +53,9 @@ void StreamServer::Run() {
   }
 }
 
-void StreamServer::Accept() {
+void StreamServer::Accept(int listener) {
   for (int i = 0; i < kAcceptsATurn; ++i) {
-    const int fd = net.accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = net.accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno != EAGAIN && errno != ECONNABORTED) ++counts.errors;
       return;

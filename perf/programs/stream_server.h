@@ -1,7 +1,7 @@
 // What all TCP servers here share: accepting, the event loop, and the table of connections.
 //
 //   auto service = MakeEchoService();
-//   StreamServer server(ParseEndpoint("0.0.0.0", 7), *service, spin);
+//   StreamServer server(ParseEndpoint("0.0.0.0", 7), 1, *service, spin);
 //   server.Run();                                  // until SIGTERM
 //
 // One thread; level-triggered epoll, one receive for each event, as most programs do it.
@@ -54,7 +54,8 @@ class StreamService {
 
 class StreamServer {
  public:
-  StreamServer(const Endpoint& local, StreamService& service, bool spin);
+  // Listens on `ports` port numbers from the one of `local` on.
+  StreamServer(const Endpoint& local, uint32_t ports, StreamService& service, bool spin);
   void Run();
 
   // Sends from the front of `bytes` what goes now; returns how much that is, -1 on an error.
@@ -65,14 +66,14 @@ class StreamServer {
   ServerCounts counts;
 
  private:
-  void Accept();
+  void Accept(int listener);
   bool Serve(Connection& connection, uint32_t events);
   void Close(uint32_t index);
 
   StreamService& service_;
   const bool spin_;
   int epoll_;
-  int listener_;
+  std::vector<int> listeners_;
   std::vector<Connection> connections_;
   std::vector<uint32_t> free_;
   std::vector<char> buffer_;
