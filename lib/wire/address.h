@@ -59,10 +59,12 @@ class IpAddress {
   static constexpr IpAddress AnyV6() { return IpAddress(); }
 
   constexpr bool is_v4() const {
-    for (int i = 0; i < 10; ++i) {
-      if (bytes_[i] != 0) return false;
-    }
-    return bytes_[10] == 0xff && bytes_[11] == 0xff;
+    // ::ffff:0:0/96, as the machine loads its second half, and the mask of that half's prefix.
+    using Half = std::array<uint8_t, 8>;
+    constexpr uint64_t kPrefix = std::bit_cast<uint64_t>(Half{0, 0, 0xff, 0xff});
+    constexpr uint64_t kMask = std::bit_cast<uint64_t>(Half{0xff, 0xff, 0xff, 0xff});
+    const Words own = words();
+    return (own.high | ((own.low & kMask) ^ kPrefix)) == 0;
   }
   constexpr bool is_v6() const { return !is_v4(); }
   constexpr uint32_t v4() const {  // host order; meaningful only if is_v4()
@@ -97,9 +99,19 @@ class IpAddress {
     return true;
   }
 
+  friend constexpr bool operator==(const IpAddress& a, const IpAddress& b) {
+    const Words x = a.words(), y = b.words();
+    return ((x.high ^ y.high) | (x.low ^ y.low)) == 0;
+  }
   friend constexpr auto operator<=>(const IpAddress&, const IpAddress&) = default;
 
  private:
+  // The two halves as the machine loads them: addresses are compared for every packet.
+  struct Words {
+    uint64_t high, low;
+  };
+  constexpr Words words() const { return std::bit_cast<Words>(bytes_); }
+
   alignas(8) std::array<uint8_t, 16> bytes_{};
 };
 static_assert(sizeof(IpAddress) == 16);
