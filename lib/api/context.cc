@@ -58,6 +58,7 @@ void Release() {
   state.region = table::Region();
   state.home = nullptr;
   state.lanes = 0;
+  state.last_turn_ns.store(0);  // the next context's clock may begin anew
 }
 
 }  // namespace
@@ -81,9 +82,7 @@ bool IsInstalled() { return state.installed.load(std::memory_order_acquire); }
 
 void Uninstall() {
   if (!IsInstalled()) return;
-  for (int fd = 0; fd < kMaxDescriptors; ++fd) {
-    if (DescriptorBits(fd) != 0) Close(fd);
-  }
+  CloseAll();
   ForgetCallbackSet();
   state.installed.store(false);
   Release();

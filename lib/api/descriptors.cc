@@ -11,7 +11,7 @@
 namespace sluice::api {
 
 namespace internal {
-constinit std::atomic<uint64_t> descriptor_words[kMaxDescriptors] = {};
+constinit uint64_t descriptor_words[kMaxDescriptors] = {};
 }  // namespace internal
 
 namespace {
@@ -92,7 +92,7 @@ void Assign(int fd, Handle handle) {
   while (used <= fd && !numbers_used.compare_exchange_weak(used, fd + 1)) {
   }
   // Pairs with DescriptorBits. A number that was closed behind our back may still name something.
-  Drop(Handle::FromBits(internal::descriptor_words[fd].exchange(handle.bits())));
+  Drop(Handle::FromBits(internal::DescriptorWord(fd).exchange(handle.bits())));
 }
 
 void ReleaseNumber(int fd) { kernel::Close(fd); }
@@ -101,7 +101,7 @@ void DisinheritAll(bool (*keep)(Handle)) {
   for (int fd = 0; fd < numbers_used.load(); ++fd) {
     const uint64_t bits = DescriptorBits(fd);
     if (bits == 0) continue;
-    internal::descriptor_words[fd].store(keep(Handle::FromBits(bits)) ? kInherited.bits() : 0);
+    internal::DescriptorWord(fd).store(keep(Handle::FromBits(bits)) ? kInherited.bits() : 0);
   }
 }
 
@@ -113,7 +113,7 @@ bool ReplaceByKernel(Handle handle, int kernel_fd) {
     if (DescriptorBits(fd) != handle.bits()) continue;
     const bool close_on_exec = (kernel::Fcntl(fd, F_GETFD, 0) & FD_CLOEXEC) != 0;
     if (kernel::Dup3(kernel_fd, fd, close_on_exec ? O_CLOEXEC : 0) < 0) return false;
-    internal::descriptor_words[fd].store(0);
+    internal::DescriptorWord(fd).store(0);
     DropReference(handle);
   }
   for (EpollSet::Membership& m : memberships) {
@@ -153,7 +153,7 @@ int Dup3(int from, int to, int flags) {
   if (handle.generation != 0) {
     Assign(fd, handle);
   } else if (DescriptorBits(fd) != 0) {
-    Drop(Handle::FromBits(internal::descriptor_words[fd].exchange(0)));
+    Drop(Handle::FromBits(internal::DescriptorWord(fd).exchange(0)));
   }
   return fd;
 }
@@ -166,11 +166,17 @@ int Dup2(int from, int to) {
 int Close(int fd) {
   if (DescriptorBits(fd) == 0) return Fail(EBADF);
   // Of two threads that close the same number, one finds something.
-  const Handle handle = Handle::FromBits(internal::descriptor_words[fd].exchange(0));
+  const Handle handle = Handle::FromBits(internal::DescriptorWord(fd).exchange(0));
   if (handle.generation == 0) return Fail(EBADF);
   Drop(handle);
   // Last, so that nobody else gets the number before it is ours no more.
   return kernel::Close(fd);
+}
+
+void CloseAll() {
+  for (int fd = 0; fd < numbers_used.load(); ++fd) {
+    if (DescriptorBits(fd) != 0) Close(fd);
+  }
 }
 
 int CloseRange(unsigned first, unsigned last, int flags) {

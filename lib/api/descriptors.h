@@ -30,14 +30,19 @@ inline constexpr uint32_t kEpollBit = 0x80000000;
 inline constexpr table::Handle kInherited{0x7fffffff, 1};
 
 namespace internal {
-// Zero: not ours. Generations of what is in use are odd, so no handle is zero.
-extern std::atomic<uint64_t> descriptor_words[kMaxDescriptors];
+// Zero: not ours. Generations of what is in use are odd, so no handle is zero. Plain words, so that
+// they are zero without anybody's doing before the first constructor runs.
+extern uint64_t descriptor_words[kMaxDescriptors];
+
+inline std::atomic_ref<uint64_t> DescriptorWord(int fd) {
+  return std::atomic_ref<uint64_t>(descriptor_words[fd]);
+}
 }  // namespace internal
 
 inline uint64_t DescriptorBits(int fd) {
   if (static_cast<unsigned>(fd) >= static_cast<unsigned>(kMaxDescriptors)) return 0;
   // Pairs with the release in Assign: what the word names is set up.
-  return internal::descriptor_words[fd].load(std::memory_order_acquire);
+  return internal::DescriptorWord(fd).load(std::memory_order_acquire);
 }
 inline table::Handle DescriptorHandle(int fd) {
   return table::Handle::FromBits(DescriptorBits(fd));
@@ -96,6 +101,9 @@ void ReleaseNumber(int fd);
 
 // One more number, from `lowest` on, for what `fd` names (F_DUPFD).
 int DupFrom(int fd, int lowest, bool close_on_exec);
+
+// Closes every number that names something.
+void CloseAll();
 
 // Puts duplicates of a kernel descriptor in the place of every number that names `handle`, which
 // thereby ends. Epoll sets that held it hold the kernel's descriptor with the same events.
