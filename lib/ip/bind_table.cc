@@ -2,18 +2,23 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 
 namespace sluice::ip {
 
 BindTable::BindTable(BindRules rules, uint32_t bindings_max, const SipKey& key)
     : rules_(rules),
       key_(key),
-      heads_(65536, kNone),
+      heads_(std::make_unique_for_overwrite<uint32_t[]>(kPorts)),
       bindings_(bindings_max),
       port_counters_(kCounters) {
+  static_assert(kNone == 0xffffffff);
+  std::memset(heads_.get(), 0xff, kPorts * sizeof(uint32_t));
   // The counters start at random, so that they tell nothing of how long we have run.
-  for (uint32_t i = 0; i < kCounters; ++i) {
-    port_counters_[i] = static_cast<uint32_t>(SipHashOf(key_, i));
+  for (uint32_t i = 0; i < kCounters; i += 2) {
+    const uint64_t hash = SipHashOf(key_, i);
+    port_counters_[i] = static_cast<uint32_t>(hash);
+    port_counters_[i + 1] = static_cast<uint32_t>(hash >> 32);
   }
 }
 

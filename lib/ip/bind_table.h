@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/siphash.h"
@@ -137,6 +138,7 @@ class BindTable {
     uint32_t next = kNone;  // in the chain of the port, or of the free list
     uint32_t previous = kNone;
   };
+  static constexpr uint32_t kPorts = 65536;
   static constexpr uint32_t kCounters = 1024;  // of RFC 6056's table; a power of two
 
   static bool Overlap(const Binding& a, const Binding& b);
@@ -156,7 +158,7 @@ class BindTable {
   SipKey key_;
   uint16_t first_port_ = 32768;
   uint32_t range_ = 60999 - 32768 + 1;
-  std::vector<uint32_t> heads_;  // by port
+  std::unique_ptr<uint32_t[]> heads_;  // by port
   std::vector<Binding> bindings_;
   uint32_t free_ = kNone;
   uint32_t fresh_ = 0;  // bindings never used yet
