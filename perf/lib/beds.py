@@ -1,0 +1,299 @@
+"""What the two programs of a measurement stand on: Sluice over net_memif, the kernel over a veth,
+or the raw port. The same calls start a server and run a client on each.
+
+    with Sluice(place) as bed:
+        bed.serve(bed.own("perf-server", "--mode", "echo"), "ready")
+        result = bed.client_result(bed.own("perf-client", "--mode", "echo", "--server", bed.host))
+    bed.disturbance                       # share of the machine that others had meanwhile
+
+Each process has its session, its core and its namespace; leaving the block ends all of them.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+import tempfile
+
+import machine
+
+sys.path.insert(0, os.path.join(machine.ROOT, "tests", "e2e"))
+
+from namespace import Pair  # noqa: E402
+from process import Process, until  # noqa: E402
+
+START_SECONDS = 30
+
+
+class Failed(Exception):
+    """A measurement that could not be made; the text says why."""
+
+
+@dataclasses.dataclass
+class Place:
+    """Where measurements happen."""
+
+    build: str
+    directory: str  # for files and logs
+    server_core: int
+    client_core: int
+    hugepages: bool
+    seconds: float
+    seed: int
+
+    def program(self, name):
+        return os.path.join(self.build, "perf", name)
+
+    @property
+    def logs(self):
+        path = os.path.join(self.directory, "logs")
+        os.makedirs(path, exist_ok=True)
+        return path
+
+    @property
+    def sluice(self):
+        return os.path.join(self.build, "apps", "sluice", "sluice")
+
+
+class Bed:
+    """What all beds share. `limits` are those of sluice.yaml(5)."""
+
+    name = ""
+    host = Pair.subject_ip4
+    source = None  # first of the client's addresses, where it has several
+
+    def __init__(self, place, limits=None):
+        self.place, self.limits = place, limits or {}
+        self.disturbance = 0.0
+        self.server = None
+        self._stack = contextlib.ExitStack()
+        self._processes = []
+
+    def __enter__(self):
+        with self._stack:
+            self.directory = self._stack.enter_context(
+                tempfile.TemporaryDirectory(dir=self.place.directory))
+            os.chmod(self.directory, 0o755)
+            self.pair = self._stack.enter_context(self._network())
+            self._stack.callback(self.stop)
+            self._prepare()
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(self, *error):
+        return self._stack.__exit__(*error)
+
+    def _network(self):
+        raise NotImplementedError
+
+    def _prepare(self):
+        pass
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def stop(self):
+        # The server first: a memif peer that polls must not see the other end go.
+        for process in self._processes:
+            process.stop()
+
+    # -- processes --------------------------------------------------------------------------------
+
+    def _command(self, role, argv):
+        """The command line that puts a program on this bed; role: server or client."""
+        raise NotImplementedError
+
+    def own(self, name, *arguments):
+        """The command line of a program of ours."""
+        return [self.place.program(name), *arguments]
+
+    def _start(self, role, argv, **more):
+        namespace, core = ((self.pair.subject, self.place.server_core) if role == "server" else
+                           (self.pair.peer, self.place.client_core))
+        name = os.path.basename(argv[0])
+        descriptors = machine.descriptors_max()
+        limited = ["prlimit", f"--nofile={descriptors}:{descriptors}", *self._command(role, argv)]
+        process = Process(f"{self.name}-{role}-{name}", limited, namespace, self.place.logs,
+                          core=core, **more)
+        machine.prefer(process.pid)
+        self._processes.append(process)
+        return process
+
+    def serve(self, argv, line=None, **more):
+        self.server = self._start("server", argv, **more)
+        if line is not None:
+            until(lambda: line in self.server.log() or not self.server.running(), START_SECONDS,
+                  f"{self.server.name} to print {line!r}")
+        if not self.server.running():
+            raise Failed(f"{self.server.name}: {tail(self.server.log())}")
+        return self.server
+
+    def start_client(self, argv, **more):
+        return self._start("client", argv, **more)
+
+    def finish_client(self, client, seconds):
+        """Waits for its end, and watches meanwhile who else uses the machine."""
+        with machine.Disturbance({self.server.pid} if self.server else ()) as disturbance:
+            status = client.wait(seconds)
+        self.disturbance = max(self.disturbance, disturbance.share)
+        log = client.log()
+        if status != 0:
+            raise Failed(f"{client.name} ended with status {status}: {tail(log)}")
+        return log
+
+    def run_client(self, argv, seconds=None, **more):
+        """Its output; `seconds` bounds it."""
+        return self.finish_client(self.start_client(argv, **more), seconds or self.patience())
+
+    def client_result(self, argv, seconds=None):
+        """The JSON object that a program of ours prints."""
+        return last_object(self.run_client(argv, seconds))
+
+    def server_result(self):
+        """Ends the server; the JSON object that it prints."""
+        self.server.stop()
+        return last_object(self.server.log())
+
+    def patience(self):
+        return 60 + 10 * self.place.seconds
+
+
+def tail(log):
+    return " | ".join(log.strip().splitlines()[-4:])[-600:]
+
+
+def last_object(log):
+    for line in reversed(log.splitlines()):
+        if line.startswith("{"):
+            return json.loads(line)
+    raise Failed(f"no result: {tail(log)}")
+
+
+class Kernel(Bed):
+    """Kernel sockets over a veth. The receiver's softirq runs on the sender's core unless `rps`
+    spreads it; with `frames` segmentation offloads are off and the veth carries real frames."""
+
+    def __init__(self, place, limits=None, rps=False, frames=False):
+        super().__init__(place, limits)
+        self.rps, self.frames = rps, frames
+        self.name = "kernel" + ("-rps" if rps else "") + ("-frames" if frames else "")
+
+    def _network(self):
+        return Pair(kernel=True, what="perf", offloads=not self.frames)
+
+    def _prepare(self):
+        for namespace, interface in ((self.pair.subject, Pair.interface),
+                                     (self.pair.peer, Pair.peer_interface)):
+            namespace.sysctl("net.ipv4.ip_local_port_range", "10000 65000")
+            namespace.sysctl("net.core.somaxconn", "4096")
+            if self.rps:
+                namespace.run("sh", "-c",
+                              f"echo 3 > /sys/class/net/{interface}/queues/rx-0/rps_cpus")
+
+    def _command(self, role, argv):
+        return argv
+
+    def own(self, name, *arguments):
+        return [*super().own(name, *arguments), "--kernel"]
+
+
+class OverMemif(Bed):
+    """Two DPDK processes that share memory; the namespaces are empty and joined by nothing."""
+
+    def _network(self):
+        return Pair(kernel=False, what="perf", link=False)
+
+    @property
+    def socket(self):
+        return self.path("memif.sock")
+
+    def device(self, role):
+        return f"net_memif0,role={role},socket={self.socket}"
+
+    def raw_eal(self, role):
+        """EAL options of a program that uses DPDK without Sluice."""
+        core = self.place.server_core if role == "server" else self.place.client_core
+        memory = ["--in-memory"] if self.place.hugepages else ["--no-huge"]
+        return ["--lcores", f"(0,1)@{core}", "--no-pci", *memory, "-m", "512",
+                "--file-prefix", f"perf-{os.getpid()}-{role}", "--log-level", "4",
+                "--vdev", f"{self.device(role)},socket-abstract=no"]
+
+    def raw_client(self, *arguments, seconds=None):
+        """Runs perf-raw against the server, which it outlives: see WaitForEnd in raw.cc."""
+        argv = [self.place.program("perf-raw"), *self.raw_eal("client"), "--", *arguments]
+        client = self._start_raw(argv)
+        with machine.Disturbance({self.server.pid, client.pid}) as disturbance:
+            until(lambda: "\n{" in "\n" + client.log() or not client.running(),
+                  seconds or self.patience(), f"{client.name} to finish")
+        self.disturbance = max(self.disturbance, disturbance.share)
+        result = last_object(client.log())
+        self.server.stop()
+        return result
+
+    def _start_raw(self, argv):
+        return Bed._start(self, "client", argv)
+
+
+class Sluice(OverMemif):
+    """Both ends on Sluice: programs of ours embed it, others run under `sluice run`."""
+
+    name = "sluice"
+
+    def __init__(self, place, limits=None, sources=1, ephemeral=None):
+        super().__init__(place, limits)
+        self.sources, self.ephemeral = sources, ephemeral
+        self.source = address(1) if sources > 1 else None
+
+    def _prepare(self):
+        self._write("server", [f"{Pair.subject_ip4}/16"])
+        clients = ([address(i + 1) for i in range(self.sources)] if self.sources > 1
+                   else [Pair.peer_ip4])
+        self._write("client", [f"{client}/16" for client in clients])
+
+    def _write(self, role, addresses):
+        settings = {
+            "name": f"perf-{role}",
+            "run_directory": self.path(f"run-{role}"),
+            "hugepages": "require" if self.place.hugepages else "never",
+            "interfaces": [{"device": self.device(role), "addresses": addresses,
+                            "trusted_link": True}],
+        }
+        if self.limits:
+            settings["limits"] = self.limits
+        if self.ephemeral:
+            settings["ephemeral_ports"] = self.ephemeral
+        with open(self.path(f"{role}.yaml"), "w", encoding="ascii") as file:
+            json.dump(settings, file, indent=1)  # JSON is YAML
+
+    def _command(self, role, argv):
+        if argv[0].startswith(self.place.build):
+            if os.path.basename(argv[0]) == "perf-raw":
+                return argv
+            return [*argv, "--config", self.path(f"{role}.yaml")]
+        return [self.place.sluice, "run", "--config", self.path(f"{role}.yaml"), "--", *argv]
+
+
+def address(index):
+    """The index-th of the client's addresses, where it needs many."""
+    return f"10.99.{1 + index // 250}.{index % 250}"
+
+
+class Raw(OverMemif):
+    """testpmd as the server's end."""
+
+    name = "raw"
+
+    def _command(self, role, argv):
+        return argv
+
+    def serve_testpmd(self, mode, role="server", size=64):
+        argv = ["dpdk-testpmd", *self.raw_eal(role), "--", "--auto-start", "--stats-period", "1",
+                "--total-num-mbufs", "16384", "--rxd", "1024", "--txd", "1024",
+                "--forward-mode", mode, "--txpkts", str(size)]
+        if role == "client":
+            return self.start_client(argv)
+        process = self.serve(argv)
+        until(lambda: os.path.exists(self.socket) or not process.running(), START_SECONDS,
+              "testpmd to open its port")
+        return process
