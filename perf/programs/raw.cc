@@ -1,5 +1,5 @@
-// The raw port: what two processes can exchange over a DPDK port with nothing in between, and a UDP
-// client that costs next to nothing.
+// The raw port: what two processes can exchange over a DPDK port with nothing in between, and UDP
+// and TCP clients that cost next to nothing.
 //
 //   perf-raw [EAL options] -- --mode loop --size 64 --window 256 --seconds 3
 //
@@ -9,7 +9,10 @@
 //          send   sends as fast as the port takes frames; sink: counts frames, until SIGTERM
 //          udp    UDP requests on --flows flows, --window in flight in all, from --source to
 //                 --server, --port: an ideal client of a UDP echo. Answers are checked.
-//   --size BYTES  of a frame, without its check sequence (64); with udp of the payload
+//          tcp    TCP echo on --flows connections, one request in flight on each; --http /64: HTTP
+//                 requests for that path; --per-request: a new connection for each request, which
+//                 the server closes
+//   --size BYTES  of a frame, without its check sequence (64); with udp and tcp of the payload
 //
 // Prints one JSON object.
 #include <rte_cycles.h>
@@ -24,6 +27,7 @@
 #include "flags.h"
 #include "hdr_histogram.h"
 #include "raw_port.h"
+#include "raw_tcp.h"
 #include "raw_udp.h"
 #include "report.h"
 
@@ -149,14 +153,18 @@ void Sink(RawPort& port, Report& report) {
           static_cast<double>(last - first) / static_cast<double>(rte_get_tsc_hz()));
 }
 
+RawLink ResolvedLink(RawPort& port, Flags& flags) {
+  RawLink link(port, flags.Text("source", "10.99.0.2"), flags.Text("server", "10.99.0.1"));
+  if (!link.Resolve()) rte_exit(EXIT_FAILURE, "the server does not answer ARP\n");
+  return link;
+}
+
 void Udp(RawPort& port, const RawSettings& settings, Flags& flags, Report& report) {
-  RawUdp udp(port, {.source = flags.Text("source", "10.99.0.2"),
-                    .server = flags.Text("server", "10.99.0.1"),
-                    .port = static_cast<uint16_t>(flags.Number("port", 7000)),
+  RawLink link = ResolvedLink(port, flags);
+  RawUdp udp(link, {.port = static_cast<uint16_t>(flags.Number("port", 7000)),
                     .flows = static_cast<uint32_t>(flags.Number("flows", 64)),
                     .payload = settings.size});
   flags.RefuseOthers();
-  if (!udp.Resolve()) rte_exit(EXIT_FAILURE, "the server does not answer ARP\n");
   const Timing timing(settings);
   uint64_t messages = 0, begun = 0, now = rte_rdtsc(), last_news = now;
   for (; now < timing.end && stopped == 0; now = rte_rdtsc()) {
@@ -174,6 +182,37 @@ void Udp(RawPort& port, const RawSettings& settings, Flags& flags, Report& repor
   report.Add("lost", udp.lost()).Add("corrupt", udp.corrupt());
 }
 
+void Tcp(RawPort& port, const RawSettings& settings, Flags& flags, Report& report) {
+  RawLink link = ResolvedLink(port, flags);
+  const std::string path = flags.Text("http", "");
+  const bool per_request = flags.Switch("per-request");
+  const char* connection = per_request ? "close" : "keep-alive";
+  RawTcp tcp(link, {.port = static_cast<uint16_t>(flags.Number("port", 7000)),
+                    .connections = static_cast<uint32_t>(flags.Number("flows", 64)),
+                    .payload = settings.size,
+                    .http = path.empty() ? ""
+                                         : "GET " + path + " HTTP/1.1\r\nHost: server\r\n" +
+                                               "Connection: " + connection + "\r\n\r\n",
+                    .per_request = per_request});
+  flags.RefuseOthers();
+  tcp.Open();
+  const Timing timing(settings);
+  uint64_t messages = 0, begun = 0, now = rte_rdtsc(), last_news = now;
+  for (; now < timing.end && stopped == 0; now = rte_rdtsc()) {
+    const uint32_t answers = tcp.Poll();
+    if (answers > 0) last_news = now;
+    if (now - last_news > timing.hz / 10) {
+      tcp.Resend();
+      last_news = now;
+    }
+    if (begun == 0 && now >= timing.begin) begun = now;
+    if (begun != 0) messages += answers;
+  }
+  AddRate(report, messages, messages * settings.size, static_cast<double>(now - begun) / timing.hz);
+  report.Add("connections", uint64_t{tcp.connected()}).Add("resent", tcp.resent());
+  report.Add("resets", tcp.resets()).Add("corrupt", tcp.corrupt());
+}
+
 // net_memif takes the shared memory away under the feet of a process that polls it when its peer
 // goes. So whoever has measured stays until the other end was stopped, or for some seconds.
 void WaitForEnd() {
@@ -187,6 +226,10 @@ void WaitForEnd() {
 bool Run(RawPort& port, const RawSettings& settings, Flags& flags, Report& report) {
   if (settings.mode == "udp") {
     Udp(port, settings, flags, report);
+    return true;
+  }
+  if (settings.mode == "tcp") {
+    Tcp(port, settings, flags, report);
     return true;
   }
   flags.RefuseOthers();
