@@ -64,12 +64,14 @@ def descriptors_max():
 
 @contextlib.contextmanager
 def hugepages():
-    """Reserves hugepages for the block; yields whether there are enough. Puts back what was."""
+    """Reserves hugepages for the block; yields whether there are enough. Puts back what was.
+
+    They are used without a file system (--in-memory), so none needs to be mounted.
+    """
     before = read(HUGEPAGES).strip()
-    mounted = " hugetlbfs " in read("/proc/mounts")
     enough = False
     try:
-        if before.isdigit() and mounted:
+        if before.isdigit():
             if int(before) < HUGEPAGES_WANTED:
                 with contextlib.suppress(OSError), open(HUGEPAGES, "w", encoding="ascii") as file:
                     file.write(str(HUGEPAGES_WANTED))

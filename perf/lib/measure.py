@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import time
 
-from beds import Failed
+from beds import Failed, NotHere
 
 ATTEMPTS_MAX = 3
 
@@ -47,7 +47,7 @@ class Series:
     @property
     def middle(self):
         """The run whose value is nearest to the median."""
-        return min(self.runs, key=lambda run: abs(run["value"] - self.median)) if self.runs else None
+        return min(self.runs, key=lambda run: abs(run["value"] - self.median), default=None)
 
     def by_round(self):
         return {run["round"]: run["value"] for run in self.runs}
@@ -81,9 +81,9 @@ class Measurement:
             except (Failed, AssertionError, OSError, RuntimeError,
                     subprocess.SubprocessError) as error:
                 failure = f"{type(error).__name__}: {error}"
-                self._keep_logs(workload, name)
-                if isinstance(error, OSError):
+                if isinstance(error, NotHere):
                     break
+                self._keep_logs(workload, name)
                 continue
             outcome.update(round=number, disturbance=bed.disturbance,
                            seconds=time.monotonic() - begun)

@@ -130,8 +130,8 @@ def scale_lines(measurement):
         if middle and "connections" in middle:
             lines.append(
                 f"{name:16} {bed:8} {figure(middle['value']):>10} messages/s"
-                f"  server {middle['server_bytes_each']:8.0f} B each"
-                f"  machine {middle['machine_bytes_each']:8.0f} B each"
+                f"  bytes each: server {middle['server_bytes_each']:,.0f}, client "
+                f"{middle['client_bytes_each']:,.0f}, machine {middle['machine_bytes_each']:,.0f}"
                 f"  resident {middle['server_resident_mib']:.0f} + "
                 f"{middle['client_resident_mib']:.0f} MiB")
     return ["", "connections held open", *lines] if lines else []

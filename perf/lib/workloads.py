@@ -7,7 +7,7 @@ import typing
 
 import machine
 import programs
-from beds import Failed, Kernel, Raw, Sluice, last_object, until
+from beds import Failed, Kernel, NotHere, Raw, Sluice, last_object, until
 
 PORT = "7000"
 
@@ -39,10 +39,17 @@ def own(bed, server, client, need=("messages",)):
     return result
 
 
+def need_descriptors(connections):
+    """A socket takes a descriptor of the kernel's on every stack."""
+    if connections + 100 > machine.descriptors_max():
+        raise NotHere(f"a process may have {machine.descriptors_max()} descriptors on this machine")
+
+
 def echo(connections, size, *more, mode="echo", spin=False):
     server = ["--mode", mode] + (["--spin"] if spin else [])
 
     def run(bed, _):
+        need_descriptors(connections)
         result = own(bed, server, ["--mode", mode, "--connections", str(connections), "--size",
                                    str(size), *more])
         return {"value": result["rate"], "result": result}
@@ -128,31 +135,38 @@ def round_trip(mode):
 # -- connections held open ------------------------------------------------------------------------
 
 
+def memory_now(server, client):
+    """KiB: resident of both, and what the machine has left."""
+    return (machine.resident_kib(server.pid), machine.resident_kib(client.pid),
+            machine.memory("MemAvailable"))
+
+
 def scale(connections):
     """Holds connections that have exchanged a message each, then lets 64 messages circulate."""
     def run(bed, _):
-        ports = 1 + connections // 500_000
-        before = machine.memory("MemAvailable")
-        server = bed.serve(bed.own("perf-server", "--mode", "echo", "--port", PORT, "--ports",
-                                   str(ports)), "ready")
-        server_before = machine.resident_kib(server.pid)
+        need_descriptors(connections)
+        ports = ["--port", PORT, "--ports", str(1 + connections // 500_000)]
+        server = bed.serve(bed.own("perf-server", "--mode", "echo", *ports), "ready")
         sources = ["--source", bed.source, "--sources", str(bed.sources)] if bed.source else []
         client = bed.start_client(bed.own(
-            "perf-client", "--mode", "echo", "--server", bed.host, "--port", PORT, "--ports",
-            str(ports), *sources, "--connections", str(connections), "--window", "64", "--hold",
-            "2", "--seconds", str(bed.place.seconds)))
+            "perf-client", "--mode", "echo", "--server", bed.host, *ports, *sources,
+            "--connections", str(connections), "--window", "64", "--hold", "2", "--seconds",
+            str(bed.place.seconds)))
+        until(lambda: "starting" in client.log() or not client.running(), 30, "the client")
+        time.sleep(0.5)
+        before = memory_now(server, client)
         until(lambda: "holding" in client.log() or not client.running(),
               60 + connections / 2000, f"{connections} connections")
         time.sleep(1)
-        held = machine.resident_kib(server.pid), machine.resident_kib(client.pid)
-        available = machine.memory("MemAvailable")
+        held = memory_now(server, client)
         result = last_object(bed.finish_client(client, bed.patience()))
         if result["errors"] or result["corrupt"] or result["alive"] != connections:
             raise Failed(f"{result['errors']} errors, {result['alive']} connections alive")
+        each = [(now - then) * 1024 / connections for then, now in zip(before, held)]
         return {"value": result["rate"], "result": result, "connections": connections,
-                "server_bytes_each": (held[0] - server_before) * 1024 / connections,
-                "server_resident_mib": held[0] / 1024, "client_resident_mib": held[1] / 1024,
-                "machine_bytes_each": (before - available) * 1024 / connections}
+                "server_bytes_each": each[0], "client_bytes_each": each[1],
+                "machine_bytes_each": -each[2], "server_resident_mib": held[0] / 1024,
+                "client_resident_mib": held[1] / 1024}
     return run
 
 

@@ -14,7 +14,8 @@
 //   --rate R          open loop, R messages a second: latency from when each was due
 //   --poisson         with --rate: exponential gaps
 //   --warmup S, --seconds S
-//   --hold S          first one message on each connection, then rest so long
+//   --hold S          says "starting" on standard error and rests a second; sends one message on
+//                     each connection; says "holding" and rests S seconds
 //   --source A        --sources N: local addresses, N from A on, used in turn
 //   --ports N         server ports, N from --port on, used in turn (1)
 //   --batch N         datagrams a call at most (32)

@@ -1,5 +1,7 @@
 // TCP echo and HTTP keep-alive: messages and their answers on connections that stay open, in a
 // closed loop for rates and in an open one for latencies.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -64,6 +66,11 @@ class StreamLoad {
 };
 
 bool StreamLoad::Open(Report& report) {
+  // Whoever looks at the memory wants to see it without connections, too.
+  if (settings_.hold_seconds > 0) {
+    fputs("starting\n", stderr);
+    sleep(1);
+  }
   epoll_ = net.epoll_create1(EPOLL_CLOEXEC);
   std::vector<int> fds;
   const int64_t begin_ns = NowNs();
