@@ -19,7 +19,9 @@ constexpr Duration kAnnounceWait = Seconds(2);
 constexpr uint8_t kAnnouncements = 2;
 constexpr uint8_t kProbesV6 = 1;  // RFC 4862 section 5.1: DupAddrDetectTransmits
 
-bool IsAssignable(const wire::Prefix& prefix) {
+bool IsAssignable(const Interface& interface, const wire::Prefix& prefix) {
+  // RFC 1122 section 3.2.1.3(g), RFC 4291 section 2.5.3: loopback addresses stay in the host.
+  if (prefix.address.is_loopback() && interface.index != kLoopbackInterface) return false;
   const int bits = prefix.address.is_v4() ? 32 : 128;
   return prefix.length >= 0 && prefix.length <= bits && !prefix.address.is_unspecified() &&
          !prefix.address.is_multicast() && !prefix.address.is_limited_broadcast();
@@ -128,7 +130,7 @@ IpAddress SolicitedNodeGroup(const IpAddress& address) {
 
 ConfigResult AddAddress(Core& core, Instant now, Interface& interface, const NewAddress& added) {
   const IpAddress& address = added.prefix.address;
-  if (!IsAssignable(added.prefix) || (address.is_v6() && !interface.config.ipv6)) {
+  if (!IsAssignable(interface, added.prefix) || (address.is_v6() && !interface.config.ipv6)) {
     return ConfigResult::kInvalid;
   }
   if (interface.FindAddress(address) != nullptr) return ConfigResult::kExists;

@@ -197,6 +197,14 @@ TEST_CASE_METHOD(V4Host, "a datagram that misses its beginning is not reported")
   CHECK(counters().IpReasmFails == 1);
 }
 
+TEST_CASE("loopback addresses stay in the host") {
+  // RFC 1122 section 3.2.1.3(g), RFC 4291 section 2.5.3.
+  Host host;
+  for (const char* address : {"127.0.0.2/8", "::1/128"}) {
+    CHECK(host->AddAddress(host.now, host.eth, Net(address)) == ConfigResult::kInvalid);
+  }
+}
+
 TEST_CASE("a tagged interface speaks and hears its VLAN alone") {
   const bool offload = GENERATE(false, true);
   Host host([&](StackConfig*, InterfaceConfig* c) {
