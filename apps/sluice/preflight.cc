@@ -44,10 +44,17 @@ absl::Status CheckKernelInterface(const dpdk::Device& device) {
   absl::StatusOr<dpdk::KernelInterface> interface = dpdk::FindKernelInterface(*name);
   if (!interface.ok()) return interface.status();
   if (!HasCapability(Capability::kNetRaw)) return Lacks(device.name, "CAP_NET_RAW");
+  // The drivers set the interface's flags, even to what they are.
+  if (!HasCapability(Capability::kNetAdmin)) return Lacks(device.name, "CAP_NET_ADMIN");
   return absl::OkStatus();
 }
 
 absl::Status CheckVirtualDevice(const dpdk::Device& device) {
+  if (!HasDriverOf(device.name) && dpdk::FindKernelInterface(device.name).ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        device.name, " is an interface of the kernel's; to use it: --device net_af_packet0,iface=",
+        device.name));
+  }
   if (!HasDriverOf(device.name)) {
     return absl::NotFoundError(absl::StrCat("DPDK has no driver for ", device.name,
                                             "; sluice doctor lists the drivers installed"));

@@ -5,6 +5,7 @@
 #include <linux/if_packet.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -55,11 +56,11 @@ std::string InterfaceNames() {
   return names;
 }
 
-bool IsVeth(const std::string& name) {
+std::string DriverOf(const std::string& name) {
   ethtool_drvinfo information{};
   information.cmd = ETHTOOL_GDRVINFO;
-  return InterfaceRequest(name).DoEthtool(&information) &&
-         std::strncmp(information.driver, "veth", sizeof(information.driver)) == 0;
+  if (!InterfaceRequest(name).DoEthtool(&information)) return "";
+  return std::string(information.driver, strnlen(information.driver, sizeof(information.driver)));
 }
 
 bool ReceiveChecksum(const std::string& name) {
@@ -85,8 +86,11 @@ absl::StatusOr<KernelInterface> FindKernelInterface(const std::string& name) {
   if (request.Do(SIOCGIFFLAGS)) found.is_up = (request.request().ifr_flags & IFF_UP) != 0;
   if (request.Do(SIOCGIFHWADDR)) {
     std::memcpy(found.mac.bytes.data(), request.request().ifr_hwaddr.sa_data, 6);
+    found.is_ethernet = request.request().ifr_hwaddr.sa_family == ARPHRD_ETHER;
   }
-  found.is_veth = IsVeth(name);
+  const std::string driver = DriverOf(name);
+  found.is_veth = driver == "veth";
+  found.is_tap = driver == "tun";
   found.rx_checksum = ReceiveChecksum(name);
   return found;
 }

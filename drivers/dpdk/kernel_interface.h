@@ -16,7 +16,9 @@ struct KernelInterface {
   uint16_t mtu = 0;
   wire::MacAddress mac;
   bool is_up = false;
+  bool is_ethernet = false;
   bool is_veth = false;
+  bool is_tap = false;       // made by /dev/net/tun
   bool rx_checksum = false;  // the interface vouches for the checksums of what it receives
 };
 

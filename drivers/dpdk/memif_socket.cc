@@ -1,5 +1,6 @@
 #include "dpdk/memif_socket.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -64,7 +65,10 @@ bool IsConnected(int descriptor, const std::string& path) {
   if (::getpeername(descriptor, reinterpret_cast<sockaddr*>(&peer), &size) != 0) return false;
   if (peer.sun_family != AF_UNIX || size <= sizeof(peer.sun_family)) return false;
   const bool is_abstract = peer.sun_path[0] == '\0';
-  return path.compare(is_abstract ? peer.sun_path + 1 : peer.sun_path) == 0;
+  if (path.compare(is_abstract ? peer.sun_path + 1 : peer.sun_path) != 0) return false;
+  // The peer's name stays after the peer has gone.
+  pollfd state = {descriptor, POLLRDHUP, 0};
+  return ::poll(&state, 1, 0) == 0;
 }
 
 }  // namespace sluice::dpdk

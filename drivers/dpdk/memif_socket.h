@@ -12,7 +12,8 @@ namespace sluice::dpdk {
 // missing.
 absl::Status ClearServerSocket(const std::string& path);
 
-// Whether the descriptor is a connection to the memif server at `path`.
+// Whether the descriptor is a connection to the memif server at `path`, at whose other end somebody
+// still is.
 bool IsConnected(int descriptor, const std::string& path);
 
 }  // namespace sluice::dpdk

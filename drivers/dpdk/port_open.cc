@@ -1,11 +1,13 @@
 // Opening a DPDK device, step by step: attach, negotiate, pools and queues, start, wake.
 
+#include <linux/capability.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -98,6 +100,15 @@ constexpr const char* DriverDirectory() {
 #endif
 }
 
+// Root in a container often lacks some of these.
+bool MayUseDevices() {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+  if (::syscall(SYS_capget, &header, data) != 0) return geteuid() == 0;
+  constexpr uint32_t kNeeded = 1u << CAP_NET_RAW | 1u << CAP_NET_ADMIN | 1u << CAP_IPC_LOCK;
+  return (data[0].effective & kNeeded) == kNeeded;
+}
+
 std::string ErrorText(int error) { return rte_strerror(error < 0 ? -error : error); }
 
 }  // namespace
@@ -106,7 +117,7 @@ absl::Status PortOpener::Failure(const char* what, int error) const {
   std::string reason = Eal::Cause();
   if (reason.empty()) reason = ErrorText(error);
   const char* advice =
-      geteuid() == 0 ? "" : "; run as root or with CAP_NET_RAW, CAP_NET_ADMIN and CAP_IPC_LOCK";
+      MayUseDevices() ? "" : "; run as root or with CAP_NET_RAW, CAP_NET_ADMIN and CAP_IPC_LOCK";
   return absl::FailedPreconditionError(
       absl::StrCat("device '", preparation_.device.name, "': ", what, ": ", reason, advice));
 }

@@ -56,6 +56,10 @@ absl::Status PrepareShared(const PortConfig& config, Preparation* preparation) {
   }
   absl::StatusOr<KernelInterface> interface = FindKernelInterface(*name);
   if (!interface.ok()) return interface.status();
+  if (!interface->is_ethernet) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("interface '", *name, "' is no Ethernet, which is all that Sluice speaks"));
+  }
   if (config.mtu > interface->mtu) {
     return absl::FailedPreconditionError(
         absl::StrCat("interface '", *name, "' has an MTU of ", interface->mtu, ", not ", config.mtu,
@@ -122,6 +126,12 @@ absl::Status PrepareTap(const PortConfig& config, Preparation* preparation) {
   ::close(descriptor);
   const std::string number = preparation->device.name.substr(preparation->device.driver.size());
   preparation->device.SetDefault("iface", "dtap" + (number.empty() ? "0" : number));
+  const std::string& name = *preparation->device.Find("iface");
+  if (absl::StatusOr<KernelInterface> there = FindKernelInterface(name);
+      there.ok() && !there->is_tap) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("interface '", name, "' exists and is no TAP; choose another name"));
+  }
   preparation->wake = WakeKind::kTapDevice;
   preparation->ignore_offloads = true;
   preparation->invert_mac = true;

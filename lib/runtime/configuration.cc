@@ -5,9 +5,8 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "runtime/configuration_reader.h"
 #include "runtime/configuration_writer.h"
@@ -120,10 +119,19 @@ absl::StatusOr<Configuration> ParseConfiguration(std::string_view yaml, std::str
 }
 
 absl::StatusOr<Configuration> LoadConfiguration(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), {});
-  if (!file.is_open() || file.bad()) {
-    return absl::NotFoundError("sluice: cannot read " + path + ": " + std::strerror(errno));
+  std::string text;
+  std::FILE* file = std::fopen(path.c_str(), "re");
+  bool failed = file == nullptr;
+  for (size_t count = 1; !failed && count != 0;) {
+    char piece[4096];
+    count = std::fread(piece, 1, sizeof piece, file);
+    text.append(piece, count);
+    failed = std::ferror(file) != 0;
+  }
+  const int error = errno;
+  if (file != nullptr) std::fclose(file);
+  if (failed) {
+    return absl::NotFoundError("sluice: cannot read " + path + ": " + std::strerror(error));
   }
   return ParseConfiguration(text, path);
 }

@@ -5,7 +5,7 @@ import os
 import re
 import stat
 
-from harness import Process, subprocess, test
+from harness import PYTHON, Process, subprocess, test
 
 
 def sluice(bed, *arguments, **environment):
@@ -59,6 +59,7 @@ def wrong_files(bed):
         file.write("interfaces:\n  - device: net_null0\n    adresses: [10.0.0.1/24]\n")
     refuses(bed, "run", "--config", path, "--", "true", says=("wrong.yaml:3", "adresses"))
     refuses(bed, "run", "--", "true", says="wrong.yaml:3", SLUICE_CONFIG=path)
+    refuses(bed, "run", "--config", "/", "--", "true", says="Is a directory")
 
 
 @test(sluice_only=True)
@@ -66,7 +67,15 @@ def missing_devices(bed):
     refuses(bed, "run", "--device", "net_af_packet0,iface=nope7", "--", "true", says="nope7")
     refuses(bed, "run", "--device", "net_af_packet0", "--", "true", says="iface=")
     refuses(bed, "run", "--device", "net_frobnicate0", "--", "true", says="net_frobnicate0")
+    refuses(bed, "run", "--device", "lo", "--", "true", says="net_af_packet0,iface=lo")
     refuses(bed, "run", "--device", "0000:fe:1d.7", "--", "true", says="0000:fe:1d.7")
+    # What only opening it shows is said when the program makes its first socket.
+    program = ("--address", "10.0.0.1/24", "--", PYTHON, "-c", "import socket; socket.socket()")
+    refuses(bed, "run", "--device", "net_af_packet0,iface=lo", *program, says="'lo' is no Ethernet")
+    refuses(bed, "run", "--device", "net_tap0,iface=lo", *program, says="'lo' exists and is no TAP")
+    refuses(bed, "run", "--device", "net_memif0,role=sever", *program, says="sever")
+    refuses(bed, "run", "--device", "net_memif0,socket=/no/dir/x,role=server", *program,
+            says="mkdir -p /no/dir")
 
 
 @test(sluice_only=True)

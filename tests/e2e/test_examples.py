@@ -6,10 +6,13 @@ these to it: what answers is Sluice.
 
 import os
 
-from harness import PROGRAMS, PYTHON, test
+from harness import PROGRAMS, PYTHON, test, time, until
 
 PORT = 7
 TAP = "sltap0"
+KILLS = 20
+SILENCE_SECONDS = 0.1  # after which echo_flood.py says that echoes come again
+FLOOD = [PYTHON, os.path.join(PROGRAMS, "echo_flood.py"), str(PORT)]
 CLIENT = [PYTHON, os.path.join(PROGRAMS, "echo_client.py"), str(PORT)]
 
 
@@ -74,3 +77,35 @@ def echo_on_memif(bed):
     assert "all came back" in client.log()
     ends_in_order(process)
     assert not os.path.exists(path), "the memif socket is left behind"
+
+
+def kill_and_start_again(bed, flood, start):
+    """SIGKILL under load: the next start always works, and the client hears from it."""
+    for remaining in reversed(range(KILLS)):
+        heard = flood.log().count("echoes come")
+        process = start()
+        until(lambda: flood.log().count("echoes come") > heard or not flood.running(), 20,
+              "echoes after a start")
+        assert flood.running(), flood.log()
+        if remaining > 0:
+            process.kill()
+            time.sleep(2 * SILENCE_SECONDS)
+
+
+@test(sluice_only=True)
+def killed_on_af_packet_and_started_again(bed):
+    flood = bed.peer([*FLOOD, bed.ip4])
+    kill_and_start_again(bed, flood, lambda: start_echo(
+        bed, f"net_af_packet0,iface={bed.pair.interface}", bed.pair.subject))
+    assert "all came back" in bed.run_peer([*CLIENT, bed.ip4, bed.ip6])
+
+
+@test(sluice_only=True)
+def killed_on_memif_and_started_again(bed):
+    """The server of the memif dies; the client's link comes back by itself."""
+    path = bed.path("killed.memif")
+    flood = bed.peer([bed.sluice, "run", "--no-huge",
+                      "--device", f"net_memif0,role=client,socket={path}",
+                      "--address", f"{bed.peer_ip4}/24", "--", *FLOOD, bed.ip4], forbid_inet=True)
+    kill_and_start_again(bed, flood, lambda: start_echo(
+        bed, f"'net_memif0,role=server,socket={path}'", bed.pair.subject))

@@ -216,6 +216,7 @@ TEST_CASE("rules that span settings") {
 TEST_CASE("files: one that is missing is named") {
   const std::string message(LoadConfiguration("/nonexistent/sluice.yaml").status().message());
   CHECK(message == "sluice: cannot read /nonexistent/sluice.yaml: No such file or directory");
+  CHECK(LoadConfiguration("/").status().message() == "sluice: cannot read /: Is a directory");
   char path[] = "/tmp/sluice-configuration-XXXXXX";
   const int descriptor = ::mkstemp(path);
   REQUIRE(descriptor >= 0);
