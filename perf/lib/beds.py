@@ -202,6 +202,15 @@ class Kernel(Bed):
         return [*super().own(name, *arguments), "--kernel"]
 
 
+def raw_eal(place, role, device):
+    """EAL options of a program that uses DPDK without Sluice."""
+    core = place.server_core if role == "server" else place.client_core
+    memory = ["--in-memory"] if place.hugepages else ["--no-huge"]
+    return ["--lcores", f"(0,1)@{core}", "--no-pci", *memory, "-m", "512",
+            "--file-prefix", f"perf-{os.getpid()}-{role}", "--log-level", "4",
+            "--vdev", f"{device},socket-abstract=no"]
+
+
 class OverMemif(Bed):
     """Two DPDK processes that share memory; the namespaces are empty and joined by nothing."""
 
@@ -216,12 +225,7 @@ class OverMemif(Bed):
         return f"net_memif0,role={role},socket={self.socket}"
 
     def raw_eal(self, role):
-        """EAL options of a program that uses DPDK without Sluice."""
-        core = self.place.server_core if role == "server" else self.place.client_core
-        memory = ["--in-memory"] if self.place.hugepages else ["--no-huge"]
-        return ["--lcores", f"(0,1)@{core}", "--no-pci", *memory, "-m", "512",
-                "--file-prefix", f"perf-{os.getpid()}-{role}", "--log-level", "4",
-                "--vdev", f"{self.device(role)},socket-abstract=no"]
+        return raw_eal(self.place, role, self.device(role))
 
     def raw_client(self, *arguments, seconds=None):
         """Runs perf-raw against the server, which it outlives: see WaitForEnd in raw.cc."""
@@ -237,6 +241,15 @@ class OverMemif(Bed):
 
     def _start_raw(self, argv):
         return Bed._start(self, "client", argv)
+
+
+def sluice_settings(place, role, device, addresses):
+    """What stands in sluice.yaml; where it says nothing, Sluice's defaults hold."""
+    return {
+        "name": f"perf-{role}",
+        "hugepages": "require" if place.hugepages else "never",
+        "interfaces": [{"device": device, "addresses": addresses, "trusted_link": True}],
+    }
 
 
 class Sluice(OverMemif):
@@ -256,13 +269,8 @@ class Sluice(OverMemif):
         self._write("client", [f"{client}/16" for client in clients])
 
     def _write(self, role, addresses):
-        settings = {
-            "name": f"perf-{role}",
-            "run_directory": self.path(f"run-{role}"),
-            "hugepages": "require" if self.place.hugepages else "never",
-            "interfaces": [{"device": self.device(role), "addresses": addresses,
-                            "trusted_link": True}],
-        }
+        settings = sluice_settings(self.place, role, self.device(role), addresses)
+        settings["run_directory"] = self.path(f"run-{role}")
         if self.limits:
             settings["limits"] = self.limits
         if self.ephemeral:

@@ -7,6 +7,7 @@ import re
 import machine
 from beds import Failed, until
 
+NGINX_PORT = "8080"
 NGINX = """
 daemon off;
 master_process off;
@@ -20,28 +21,32 @@ http {{
   tcp_nodelay on;
   open_file_cache max=16;
   server {{
-    listen 8080 backlog=4096;
+    listen {port} backlog=4096;
     location / {{ return 200 "{body}"; }}
   }}
 }}
 """
 
 
+def start_nginx(bed):
+    root = bed.path("nginx")
+    os.mkdir(root)
+    configuration = os.path.join(root, "nginx.conf")
+    with open(configuration, "w", encoding="ascii") as file:
+        file.write(NGINX.format(root=root, body="x" * 64, port=NGINX_PORT))
+    log = os.path.join(root, "error.log")
+    bed.serve(["nginx", "-p", root, "-e", log, "-c", configuration])
+    until(lambda: "event method" in machine.read(log) or not bed.server.running(), 20,
+          "nginx to start")
+
+
 def nginx(keep_alive):
     def run(bed, _):
-        root = bed.path("nginx")
-        os.mkdir(root)
-        configuration = os.path.join(root, "nginx.conf")
-        with open(configuration, "w", encoding="ascii") as file:
-            file.write(NGINX.format(root=root, body="x" * 64))
-        bed.serve(["nginx", "-p", root, "-e", os.path.join(root, "error.log"), "-c",
-                   configuration])
-        until(lambda: "event method" in machine.read(os.path.join(root, "error.log"))
-              or not bed.server.running(), 20, "nginx to start")
+        start_nginx(bed)
         header = [] if keep_alive else ["-H", "Connection: close"]
         output = bed.run_client(["wrk", "-t", "1", "-c", "64", "-d",
                                  f"{max(1, round(bed.place.seconds))}s", *header,
-                                 f"http://{bed.host}:8080/"])
+                                 f"http://{bed.host}:{NGINX_PORT}/"])
         if "Non-2xx" in output or "Socket errors" in output:
             raise Failed(f"wrk: {output.strip()[-300:]}")
         return {"value": number(r"Requests/sec:\s+([0-9.]+)", output)}

@@ -1,29 +1,13 @@
-"""What is measured. Each workload is a function of a bed that returns {"value": ..., more}."""
+"""How things are measured: each of these makes a function of a bed (and of what other workloads
+found in the same round) that returns {"value": ..., more}."""
 
-import dataclasses
 import re
 import time
-import typing
 
 import machine
-import programs
-from beds import Failed, Kernel, NotHere, Raw, Sluice, last_object, until
+from beds import Failed, NotHere, last_object, until
 
 PORT = "7000"
-
-
-@dataclasses.dataclass
-class Workload:
-    name: str
-    unit: str
-    run: typing.Callable  # (bed, context) -> {"value": number, ...}
-    beds: tuple           # functions (place) -> bed; the first is Sluice's
-    raw: str = ""         # the reference among the raw port's workloads, by name
-    target: float = 0     # to reach, in the unit
-    share: float = 0      # to reach, of the raw port
-    lower: bool = False   # whether lower is better
-    quick: bool = False   # whether --quick runs it
-    scale: float = 1      # the raw port's figure is multiplied with this
 
 
 def own(bed, server, client, need=("messages",)):
@@ -93,17 +77,6 @@ def one_way(size):
             raise Failed(f"{bed.name}: nothing arrived")
         return {"value": result["rate"], "result": result}
     return run
-
-
-def ideal_udp(bed, _):
-    """The server's limit: the client is bare frames."""
-    bed.serve(bed.own("perf-server", "--port", PORT, "--mode", "udp-echo"), "ready")
-    result = bed.raw_client("--mode", "udp", "--server", bed.host, "--source", "10.99.0.2",
-                            "--port", PORT, "--flows", "64", "--window", "64", "--seconds",
-                            str(bed.place.seconds))
-    if result["corrupt"] or not result["messages"]:
-        raise Failed(f"{result['corrupt']} wrong answers of {result['messages']}")
-    return {"value": result["rate"], "result": result}
 
 
 def latency(mode, percent):
@@ -199,87 +172,3 @@ def raw_one_way(size):
             raise Failed("testpmd received nothing")
         return {"value": rates[len(rates) // 2], "samples": rates}
     return run
-
-
-# -- the list -------------------------------------------------------------------------------------
-
-SLUICE, KERNEL = Sluice, Kernel
-BOTH = (SLUICE, KERNEL)
-
-
-def kernel_rps(place):
-    return Kernel(place, rps=True)
-
-
-def kernel_frames(place):
-    return Kernel(place, frames=True)
-
-
-def many(connections):
-    """Sluice with room for so many connections, and enough addresses for the client."""
-    sources = 1 if connections <= 40_000 else 10
-
-    def make(place):
-        return Sluice(place, limits={"sockets": connections + 1000}, sources=sources,
-                      ephemeral="5000-65500")
-    return make
-
-
-RAW = [
-    Workload("raw-loop-64", "frames/s", raw_loop(64), (Raw,), quick=True),
-    Workload("raw-ping-pong-64", "us", raw_loop(1), (Raw,), lower=True, quick=True),
-    Workload("raw-one-way-64", "frames/s", raw_one_way(64), (Raw,)),
-    Workload("raw-one-way-1500", "frames/s", raw_one_way(1500), (Raw,), quick=True),
-]
-GIGABITS = 1500 * 8 / 1e9  # of a frame of the raw port's one-way run
-
-WORKLOADS = RAW + [
-    Workload("echo-1-64", "messages/s", echo(1, 64), (*BOTH, kernel_rps), target=700e3, quick=True),
-    Workload("echo-64-64", "messages/s", echo(64, 64), (*BOTH, kernel_rps), "raw-loop-64", 2.4e6,
-             0.4, quick=True),
-    Workload("echo-1000-64", "messages/s", echo(1000, 64), BOTH, "raw-loop-64"),
-    Workload("echo-100000-64", "messages/s", echo(100_000, 64), (many(100_000),), "raw-loop-64"),
-    Workload("echo-1-1400", "messages/s", echo(1, 1400), BOTH),
-    Workload("echo-64-1400", "messages/s", echo(64, 1400), BOTH),
-    Workload("echo-1000-1400", "messages/s", echo(1000, 1400), BOTH),
-    Workload("echo-100000-1400", "messages/s", echo(100_000, 1400), (many(100_000),)),
-    Workload("udp-echo-64-64", "messages/s", echo(64, 64, mode="udp-echo"), BOTH, "raw-loop-64",
-             5e6, 0.8, quick=True),
-    Workload("udp-echo-64-1400", "messages/s", echo(64, 1400, mode="udp-echo"), BOTH),
-    Workload("udp-echo-ideal-client", "messages/s", ideal_udp, (SLUICE,), "raw-loop-64", 5e6, 0.8,
-             quick=True),
-    Workload("udp-one-way-64", "datagrams/s", one_way(64), BOTH, "raw-one-way-64"),
-    Workload("udp-one-way-1400", "datagrams/s", one_way(1400), BOTH, "raw-one-way-1500"),
-    Workload("crr", "connections/s", connect("crr"), BOTH, quick=True),
-    Workload("bulk-in", "Gbit/s", bulk("in"), (*BOTH, kernel_frames), "raw-one-way-1500",
-             share=0.45, scale=GIGABITS, quick=True),
-    Workload("bulk-out", "Gbit/s", bulk("out"), (*BOTH, kernel_frames), "raw-one-way-1500",
-             share=0.45, scale=GIGABITS),
-    Workload("bulk-both", "Gbit/s", bulk("both"), (*BOTH, kernel_frames), "raw-one-way-1500",
-             scale=GIGABITS),
-    Workload("http-keep-alive", "requests/s", http(64, 64), BOTH, "raw-loop-64", 2.4e6,
-             quick=True),
-    Workload("http-connection-each", "requests/s", connect("http", "--http"), BOTH, "", 0.7e6,
-             quick=True),
-    Workload("http-1-mb", "Gbit/s", http(1 << 20, 8), BOTH, "raw-one-way-1500", 40,
-             scale=GIGABITS),
-    Workload("nginx-keep-alive", "requests/s", programs.nginx(True), BOTH, "", 0.45e6, quick=True),
-    Workload("nginx-connection-each", "requests/s", programs.nginx(False), BOTH, "", 0.22e6),
-    Workload("redis-get", "requests/s", programs.redis(1), BOTH),
-    Workload("redis-get-pipelined", "requests/s", programs.redis(16), BOTH),
-    Workload("memcached", "operations/s", programs.memcached, BOTH),
-    Workload("iperf3", "Gbit/s", programs.iperf3, (*BOTH, kernel_frames), "raw-one-way-1500",
-             scale=GIGABITS),
-    Workload("round-trip-tcp", "us", round_trip("echo"), BOTH, "raw-ping-pong-64", share=1.5,
-             lower=True, quick=True),
-    Workload("round-trip-udp", "us", round_trip("udp-echo"), BOTH, "raw-ping-pong-64", share=1.5,
-             lower=True),
-]
-WORKLOADS += [
-    Workload(f"latency-{mode}-{percent}", "us", latency(mode, percent), BOTH, "raw-ping-pong-64",
-             share=1.5 if percent == 10 else 0, lower=True, quick=percent == 10)
-    for mode in ("echo", "udp-echo") for percent in (10, 50, 80)]
-WORKLOADS += [
-    Workload(f"scale-{count}", "messages/s", scale(count),
-             (many(count), Kernel) if count <= 10_000 else (many(count),), quick=count == 1000)
-    for count in (1000, 10_000, 100_000, 1_000_000)]

@@ -184,6 +184,11 @@ int Measure(const Options& options) {
   report.Add("ns_per_request", static_cast<double>(elapsed_ns) / static_cast<double>(requests));
   report.Add("frames_in", peer.frames_in() - in_before);
   report.Add("frames_out", peer.frames_out() - out_before);
+#ifdef __clang__
+  report.Add("compiler", __VERSION__);
+#else
+  report.Add("compiler", "gcc " __VERSION__);
+#endif
   report.Print();
   sluice_finish();
   return 0;
