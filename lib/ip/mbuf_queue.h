@@ -26,6 +26,7 @@ class MbufQueue {
   MbufQueue& operator=(const MbufQueue&) = delete;
 
   size_t size() const { return tail_ - head_; }
+  size_t capacity() const { return ring_.size(); }
   size_t room() const { return ring_.size() - size(); }
   bool empty() const { return head_ == tail_; }
 

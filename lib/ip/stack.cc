@@ -163,6 +163,12 @@ size_t Stack::TransmitRoom(uint16_t interface) const {
   return i == nullptr ? 0 : i->transmit.room();
 }
 
+size_t Stack::TransmitCapacity(uint16_t interface) const {
+  if (interface == kLoopbackInterface) return core_->loop.capacity();
+  const Interface* i = core_->FindInterface(interface);
+  return i == nullptr ? 0 : i->transmit.capacity();
+}
+
 // --- Time --------------------------------------------------------------------------------------
 
 Instant Stack::NextDeadline() const {

@@ -114,6 +114,8 @@ class Stack {
   void Transmitted(uint16_t interface, size_t count);
   // Frames that still fit.
   size_t TransmitRoom(uint16_t interface) const;
+  // Frames that fit when none wait.
+  size_t TransmitCapacity(uint16_t interface) const;
 
   // --- Time -------------------------------------------------------------------------------------
 

@@ -74,6 +74,8 @@ void Stack::MarkPending(uint32_t block) {
 
 void Stack::EndOfBurst(Instant now) {
   work_left_ = false;
+  // Those that waited may have closed.
+  if (pending_.empty()) retry_at_ = Instant::Never();
   if (pending_.empty() || (!retry_at_.is_never() && now < retry_at_)) return;
   retry_at_ = Instant::Never();
   for (size_t i = 0; i < pending_.size();) {
@@ -225,7 +227,10 @@ Stack::Sent Stack::SendPieces(Instant now, table::Socket socket, Control& contro
   }
   const uint32_t fragments =
       packets * ((step + wire::kUdpHeaderBytes) / std::max<uint32_t>(control.path.mtu, 68) + 1);
-  if (ip_.TransmitRoom(control.path.interface) < std::min(fragments, 128u)) return Sent::kBlocked;
+  // What is longer than the whole queue is tried once the queue is empty: it would wait for ever.
+  const size_t wanted =
+      std::min<size_t>({fragments, 128, ip_.TransmitCapacity(control.path.interface)});
+  if (ip_.TransmitRoom(control.path.interface) < wanted) return Sent::kBlocked;
 
   const uint16_t source_port = bindings_.Local(control.binding).port;
   uint32_t from = 0;

@@ -191,7 +191,8 @@ Result Stack::Connect(Instant now, table::Socket socket, const Endpoint& remote)
   entry.local.Store(local);
   entry.remote.Store(probe.peer);
   entry.interface.store(path.interface);
-  socket.SetStatus(Status::kConnected);
+  // As on Linux, another peer does not undo a shutdown.
+  if (socket.status() != Status::kShutdown) socket.SetStatus(Status::kConnected);
   return Result::kOk;
 }
 

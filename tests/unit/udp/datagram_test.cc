@@ -380,6 +380,54 @@ TEST_CASE("a full transmit queue holds datagrams back instead of losing them", "
   net.RequireNoLeak();
 }
 
+TEST_CASE("a socket that closes at a full queue leaves no deadline behind", "[udp]") {
+  Pair net({.transmit_queue_packets = 8});
+  auto client = net.a.Open();
+  net.a.Send(client, {net.b.address, 53}, "resolve");
+  net.Run();
+  for (int i = 0; i < 20; ++i) net.a.Send(client, {net.b.address, 53}, "late");
+  net.a.Turn(net.now);  // the cable takes nothing
+  REQUIRE_FALSE(net.a.udp.NextDeadline().is_never());
+  net.a.udp.Close(net.now, client);
+  net.Run();
+  net.now += Seconds(1);
+  net.Run();
+  REQUIRE(net.a.udp.NextDeadline().is_never());
+  net.RequireNoLeak();
+}
+
+TEST_CASE("what is longer than the transmit queue is in nobody's way", "[udp]") {
+  Pair net({.transmit_queue_packets = 8});
+  auto server = net.b.Bound({IpAddress::AnyV4(), 53});
+  auto client = net.a.Open();
+  net.a.Send(client, {net.b.address, 53}, "resolve");
+  net.Run();
+  REQUIRE(net.b.Receive(server).has_value());
+  net.a.Send(client, {net.b.address, 53}, Bytes(20000, 1));
+  net.a.Send(client, {net.b.address, 53}, "short");
+  for (int i = 0; i < 3; ++i) {
+    net.Run();
+    net.now += Milliseconds(1);
+  }
+  REQUIRE(net.a.udp.counters().UdpSndbufErrors == 1);
+  REQUIRE(net.b.Receive(server)->payload == "short");
+  net.a.udp.Close(net.now, client);
+  net.b.udp.Close(net.now, server);
+  net.now += Seconds(60);  // the parts that went are given up
+  net.Run();
+  net.RequireNoLeak();
+}
+
+TEST_CASE("a datagram socket that was shut down may connect again", "[udp]") {
+  Pair net;
+  auto client = net.a.Open();
+  REQUIRE(net.a.udp.Connect(net.now, client, {net.b.address, 53}) == table::Result::kOk);
+  REQUIRE(net.a.udp.Shutdown(net.now, client, 1) == table::Result::kOk);
+  REQUIRE(net.a.udp.Connect(net.now, client, {net.b.address, 54}) == table::Result::kOk);
+  REQUIRE(client.status() == table::Status::kShutdown);
+  REQUIRE(net.a.table.counters().illegal_changes == 0);
+}
+
 TEST_CASE("a socket that closes still sends what it holds", "[udp]") {
   Pair net;
   auto server = net.b.Bound({IpAddress::AnyV4(), 53});

@@ -33,6 +33,7 @@ struct HostOptions {
   Config udp;
   uint16_t mtu = 1500;
   bool checksum_offload = false;
+  uint16_t transmit_queue_packets = 1024;
 };
 
 class Host {
@@ -53,6 +54,7 @@ class Host {
     interface.tx_udp_checksum = options.checksum_offload;
     interface.pool = pool_.get();
     interface.announce = false;
+    interface.transmit_queue_packets = options.transmit_queue_packets;
     REQUIRE(ip.AddInterface(Instant(), interface, &eth0) == ip::ConfigResult::kOk);
     address = wire::IpAddress::V4(192, 0, 2, number);
     REQUIRE(ip.AddAddress(Instant(), eth0, {address, 24}) == ip::ConfigResult::kOk);
