@@ -1,9 +1,10 @@
 # Debian 12 packages that building, testing and the demo need, and their installation. Sourced.
 
 build_packages=(
-  ca-certificates g++ gcc git meson ninja-build pkg-config ccache
+  ca-certificates g++ gcc git meson ninja-build pkg-config ccache valgrind
   libdpdk-dev dpdk libbsd-dev libnuma-dev libpcap-dev
   libabsl-dev libcli11-dev libyaml-cpp-dev nlohmann-json3-dev catch2
+  libbenchmark-dev
 )
 # The unmodified programs that run under Sluice and their peers, and what makes namespaces.
 program_packages=(
