@@ -83,6 +83,16 @@ def hugepages():
                 file.write(before)
 
 
+def strangers():
+    """Programs like those that are measured, which somebody else runs: they spoil any figure."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        name = read(f"/proc/{pid}/comm").strip()
+        if name in ("perf-server", "perf-client", "perf-raw", "dpdk-testpmd"):
+            found.append(f"{name} (pid {pid})")
+    return found
+
+
 def prefer(pid="self"):
     """Lets a session run before all others; `nice` alone does not reach across sessions."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/autogroup", "w",
