@@ -61,6 +61,100 @@ INTERNET = {
 }
 
 
+# The operations of the stack fuzzer, in the order of Script::kOperations.
+STACK_OPERATIONS = """
+    open bind listen connect accept close shutdown duplicate names poll select epoll control wait
+    callback callbacks send send_to send_message send_messages send_file receive receive_message
+    receive_messages allocate send_lent receive_lent set get file device raw repaired datagram syn
+    segment answer error echo peer network elapse elapse_long settle""".split()
+
+
+def stack(config, *steps):
+    """A script: the configuration's bits, and operations with their arguments in hexadecimal."""
+    script = "%04x" % config
+    for step in steps:
+        name, _, arguments = step.partition(" ")
+        script += "%02x" % STACK_OPERATIONS.index(name) + arguments.replace(" ", "")
+    return script
+
+
+# Slot 0 connects to the peer, which answers; slot 0 listens and slot 1 accepts from the peer.
+CONNECT = ["open 04", "connect 00 800400", "settle"]
+CONNECT6 = ["open 05", "connect 00 800500", "settle"]
+LISTEN = ["open 04", "bind 00 000c00", "listen 00 04"]
+ACCEPT = LISTEN + ["syn 00 00 00 00 00", "answer 00 00 00", "accept 00 00"]
+LOOP = LISTEN + ["open 04", "connect 01 000200", "settle", "accept 00 00"]
+UDP = ["open 06", "bind 00 000c01"]
+ANSWERS, OFFLOADS, MANY, BARE, PLAIN, COPIES = 1, 2 | 4, 8, 16, 64, 256
+TINY_REGION, TINY_POOL, TINY_TABLES = 1024, 2048, 4096
+STACK = {
+    "connect": stack(ANSWERS, *CONNECT, "send 00 03 00", "answer 00 01 03 00", "receive 00 05 00",
+                     "shutdown 00 01", "answer 00 0c 00", "close 00", "elapse_long 07"),
+    "connect6": stack(ANSWERS | OFFLOADS | MANY, *CONNECT6, "send 00 0f 00", "settle",
+                      "answer 00 01 05 00", "receive 00 05 00", "close 00", "elapse_long 05"),
+    "connect_blocking": stack(ANSWERS, "open 00", "connect 00 800400", "send 00 0c 03",
+                              "receive 00 03 06", "close 00"),
+    "refused": stack(BARE, *CONNECT, "segment 00 00 04 00 00 00", "get 00 10 00", "close 00"),
+    "silent": stack(0, *CONNECT, "elapse_long 08", "get 00 10 00", "connect 00 800400"),
+    "accept": stack(0, *ACCEPT, "answer 00 01 03 00", "receive 01 05 00", "send 01 0b 00",
+                    "answer 00 00 00", "answer 00 0c 00", "close 01", "answer 00 00 00",
+                    "close 00", "elapse_long 07"),
+    "backlog": stack(TINY_TABLES, *LISTEN, "syn 00 00 00 00 00", "syn 00 00 00 01 00",
+                     "syn 00 00 00 02 00", "answer 00 00 00", "answer 01 00 00", "answer 02 00 00",
+                     "accept 00 00", "accept 00 00", "elapse_long 06"),
+    "losses": stack(0, *ACCEPT, "send 01 0c 00", "settle", "segment 00 00 00 10 02 1a 2a 00",
+                    "segment 00 00 00 10 02 3a 1a 00", "elapse 17", "segment 00 00 00 10 00 1a 00",
+                    "answer 00 00 00", "elapse_long 03", "answer 00 00 00"),
+    "holes": stack(0, *ACCEPT, "segment 00 09 00 02 03 00", "segment 00 08 00 02 03 00",
+                   "answer 00 01 05 00", "answer 00 01 05 00", "receive 01 0b 00"),
+    "urgent": stack(ANSWERS, *CONNECT, "segment 00 00 07 06 03 0002 00", "receive 00 03 03",
+                    "receive 00 03 00", "send 00 00 02"),
+    "window": stack(PLAIN, *ACCEPT, "peer 02 0000", "answer 00 00 00", "send 01 0b 00",
+                    "elapse_long 06", "peer 02 ffff", "answer 00 00 00", "answer 00 00 00"),
+    "half_closed": stack(ANSWERS, *CONNECT, "answer 00 0d 03 00", "send 00 03 00",
+                         "receive 00 05 00", "receive 00 05 00", "close 00"),
+    "orphan": stack(0, *ACCEPT, "send 01 0c 00", "close 01", "elapse_long 0a"),
+    "keep_alive": stack(ANSWERS, *CONNECT, "set 00 02 00", "set 00 16 00", "elapse_long 05",
+                        "peer 00", "elapse_long 09"),
+    "loop": stack(0, *LOOP, "send 01 0c 00", "settle", "receive 02 0c 00", "send 02 05 00",
+                  "receive 01 05 00", "close 01", "receive 02 05 00", "close 02", "elapse_long 07"),
+    "loop_full": stack(TINY_REGION, *LOOP, "send 01 0f 00", "send 02 0f 00", "settle",
+                       "send 01 0f 00", "receive 02 0f 00", "receive 01 0f 00", "settle"),
+    "datagrams": stack(0, *UDP, "datagram 00 01 00 03 00 00", "receive_message 00 3f 80 05 00",
+                       "send_to 00 800400 03 00", "send_to 00 800400 0d 00"),
+    "datagrams6": stack(OFFLOADS, "open 07", "bind 00 000d01", "datagram 01 01 00 03 00 00",
+                        "datagram 01 01 00 0b 00 43", "set 00 40 00", "receive 00 0b 00",
+                        "send_to 00 800500 05 00"),
+    "refused_datagram": stack(0, "open 06", "set 00 2b 00", "connect 00 800400", "send 00 03 00",
+                              "error 00 30 0000 00", "receive_message 00 ff 80 05 05 04",
+                              "receive 00 03 00"),
+    "too_big": stack(0, *ACCEPT, "send 01 0c 00", "settle", "error 00 40 0250 00", "elapse 15"),
+    "groups": stack(0, *UDP, "set 00 32 0a 00 00", "elapse 17", "send_to 00 000a01 03 00",
+                    "settle", "receive 00 05 00", "set 00 33 0a 00 00", "elapse 17"),
+    "control": stack(0, *UDP, "send_message 00 03 800400 02 00 00000000c0000202 00000000 07 0040"
+                     " 01 05 00", "set 00 23 06", "send_to 00 800400 0b 00"),
+    "epoll": stack(ANSWERS, *CONNECT, "epoll 00", "control 01 00 00 2005", "wait 01 04",
+                   "answer 00 01 03 00", "wait 01 14", "poll 02 00 ffff 01 0001", "control 01 00 0a"
+                   " 0001", "select 00 03 01 00", "close 00", "wait 01 04"),
+    "callback": stack(ANSWERS, *CONNECT, "callback 00 00 0005", "callbacks", "answer 00 01 03 00",
+                      "callbacks", "callback 00 02 0005", "callbacks"),
+    "lent": stack(ANSWERS, *CONNECT, "allocate", "allocate", "send_lent 00 00 00 03 00", "settle",
+                  "answer 00 01 05 00", "receive_lent 00 73", "receive 00 05 00",
+                  "receive_lent 00 f3", "send_lent 00 00 f0 05 00"),
+    "file": stack(ANSWERS | MANY, *CONNECT, "send_file 00 0c", "settle", "send_file 00 0b"),
+    "duplicates": stack(0, *LOOP, "duplicate 01 00", "close 01", "send 03 03 00", "duplicate 02 83",
+                        "file 00 04", "names 00 10", "names 02 50", "device 00 00",
+                        "device 00 e5"),
+    "starved": stack(TINY_POOL | COPIES, *ACCEPT, "send 01 0f 00", "settle", "network 01 00",
+                     "answer 00 01 05 00", "answer 00 01 05 00", "elapse 12", "network 81 00"),
+    "echo": stack(0, "echo 01 03 00", "echo 01 0b 83", "echo 00 03 00"),
+    "link_down": stack(0, *ACCEPT, "send 01 05 00", "network 00 00", "elapse_long 02",
+                       "network 80 00", "elapse_long 02", "answer 00 00 00"),
+    "frames": stack(0, *UDP, "raw 00 %04x" % (len(ARP) // 2) + ARP,
+                    "repaired 00 0020" + IPV4 + "03e80035000c0000" + "61626364"),
+}
+
+
 CORPUS = {
     "link": {
         "ipv4": MACS + "0800" + IPV4,
@@ -108,6 +202,7 @@ CORPUS = {
         "parameter": "0c00000015000000" + IPV4 + "0035d431000c0000",
     },
     "internet": INTERNET,
+    "stack": STACK,
     "ndp": {
         "router_solicitation": "8500000000000000" + "010102000000000a",
         "router_advertisement": "86000000 40c00708 00007530 000003e8" + "010102000000000c"
