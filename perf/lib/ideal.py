@@ -29,8 +29,8 @@ def ideal(server, raw, client, gigabits_each=0.0):
     return run
 
 
-def echo(connections):
-    return ideal(["--mode", "echo"], ["--mode", "tcp", "--flows", str(connections)],
+def echo(connections, *server):
+    return ideal(["--mode", "echo", *server], ["--mode", "tcp", "--flows", str(connections)],
                  ["--mode", "echo", "--connections", str(connections)])
 
 

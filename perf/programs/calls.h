@@ -37,6 +37,9 @@ struct Calls {
   int (*epoll_ctl)(int, int, int, epoll_event*);
   int (*epoll_wait)(int, epoll_event*, int, int);
   int (*poll)(pollfd*, nfds_t, int);
+  // Sluice's only; null on the kernel's sockets.
+  int (*set_callback)(int, uint32_t, void (*)(int, uint32_t, void*), void*);
+  int (*run_stack)();
 };
 
 extern Calls net;

@@ -13,6 +13,7 @@
 //   --address A      the local address (0.0.0.0)
 //   --ports N        listens on N ports, from --port on (1)
 //   --spin           polls instead of waiting in epoll_wait
+//   --callbacks      echo, crr, http, sink on Sluice: no epoll, callbacks from sluice_poll, polling
 //
 // Prints "ready" on standard error, and at SIGTERM one JSON object on standard output.
 #include <cstdio>
@@ -53,7 +54,13 @@ int Serve(int argc, char** argv) {
     fputs("no such mode, or no such batch\n", stderr);
     return 2;
   }
+  const bool callbacks = flags.Switch("callbacks");
   if (!StartSockets(flags)) return 2;
+  const bool sends_endlessly = mode == "source" || mode == "both";
+  if (callbacks && (net.set_callback == nullptr || datagrams || sends_endlessly)) {
+    fputs("callbacks are for TCP servers that answer, on Sluice\n", stderr);
+    return 2;
+  }
   flags.RefuseOthers();
   Report report;
   report.Add("mode", mode).Add("sockets", net.name);
@@ -61,7 +68,10 @@ int Serve(int argc, char** argv) {
     Ready();
     RunDatagramServer(local, mode == "udp-echo", batch, spin, report);
   } else {
-    StreamServer server(local, ports, *service, spin);
+    StreamServer server(local, ports, *service,
+                        callbacks ? Waiting::kCallbacks
+                        : spin    ? Waiting::kSpin
+                                  : Waiting::kSleep);
     Ready();
     server.Run();
     report.Add("accepted", server.counts.accepted).Add("errors", server.counts.errors);

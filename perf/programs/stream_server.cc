@@ -25,22 +25,49 @@ int OpenListener(const Endpoint& local) {
 
 }  // namespace
 
-StreamServer::StreamServer(const Endpoint& local, uint32_t ports, StreamService& service, bool spin)
-    : service_(service), spin_(spin), buffer_(kReceiveBytes) {
+StreamServer::StreamServer(const Endpoint& local, uint32_t ports, StreamService& service,
+                           Waiting waiting)
+    : service_(service), waiting_(waiting), buffer_(kReceiveBytes) {
   epoll_ = net.epoll_create1(EPOLL_CLOEXEC);
   for (uint32_t i = 0; i < ports; ++i) {
     listeners_.push_back(OpenListener(WithPort(local, local.port() + i)));
-    epoll_event event = {};
-    event.events = EPOLLIN;
-    event.data.u32 = kFirstListener + i;
-    if (net.epoll_ctl(epoll_, EPOLL_CTL_ADD, listeners_[i], &event) != 0) Die("epoll_ctl");
+    if (!Watch(EPOLL_CTL_ADD, listeners_[i], kFirstListener + i, EPOLLIN)) Die("watch");
   }
 }
 
+bool StreamServer::Watch(int operation, int fd, uint32_t index, uint32_t interest) {
+  if (waiting_ != Waiting::kCallbacks) {
+    epoll_event event = {};
+    event.events = interest;
+    event.data.u32 = index;
+    return net.epoll_ctl(epoll_, operation, fd, &event) == 0;
+  }
+  const auto at = static_cast<size_t>(fd);
+  if (at >= index_of_.size()) index_of_.resize(at * 2 + 1);
+  index_of_[at] = index;
+  return net.set_callback(fd, interest, &StreamServer::OnEvent, this) == 0;
+}
+
+void StreamServer::OnEvent(int fd, uint32_t events, void* server) {
+  auto& self = *static_cast<StreamServer*>(server);
+  const uint32_t index = self.index_of_[static_cast<size_t>(fd)];
+  if (index >= kFirstListener) {
+    self.Accept(fd);
+  } else if (!self.Serve(self.connections_[index], events)) {
+    self.Close(index);
+  }
+}
+
+void StreamServer::RunCallbacks() {
+  while (!Stopped()) net.run_stack();
+}
+
 void StreamServer::Run() {
+  if (waiting_ == Waiting::kCallbacks) return RunCallbacks();
   epoll_event events[kEvents];
   while (!Stopped()) {
-    const int count = net.epoll_wait(epoll_, events, kEvents, spin_ ? 0 : -1);
+    const int timeout_ms = waiting_ == Waiting::kSpin ? 0 : -1;
+    const int count = net.epoll_wait(epoll_, events, kEvents, timeout_ms);
     if (count < 0 && errno != EINTR) Die("epoll_wait");
     for (int i = 0; i < count; ++i) {
       const uint32_t index = events[i].data.u32;
@@ -74,11 +101,7 @@ void StreamServer::Accept(int listener) {
     connection.interest = EPOLLIN;
     ++counts.accepted;
     ++counts.open;
-    epoll_event event = {};
-    event.events = EPOLLIN;
-    event.data.u32 = index;
-    if (net.epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0 ||
-        !service_.Opened(*this, connection)) {
+    if (!Watch(EPOLL_CTL_ADD, fd, index, EPOLLIN) || !service_.Opened(*this, connection)) {
       ++counts.errors;
       Close(index);
     }
@@ -92,17 +115,24 @@ bool StreamServer::Serve(Connection& connection, uint32_t events) {
     ++counts.errors;
     return false;
   }
-  const ssize_t count = net.recv(connection.fd, buffer_.data(), buffer_.size(), 0);
-  if (count < 0) {
-    if (errno == EAGAIN) return true;
-    ++counts.errors;
-    return false;
-  }
-  counts.bytes_in += static_cast<uint64_t>(count);
-  const bool stays =
-      service_.Received(*this, connection, buffer_.data(), static_cast<size_t>(count));
-  connection.received += static_cast<uint64_t>(count);
-  return stays && count > 0;
+  // A callback comes once for all that is there; epoll asks again.
+  const bool until_empty = waiting_ == Waiting::kCallbacks;
+  ssize_t count = 0;
+  do {
+    count = net.recv(connection.fd, buffer_.data(), buffer_.size(), 0);
+    if (count < 0) {
+      if (errno == EAGAIN) return true;
+      ++counts.errors;
+      return false;
+    }
+    counts.bytes_in += static_cast<uint64_t>(count);
+    const bool stays =
+        service_.Received(*this, connection, buffer_.data(), static_cast<size_t>(count));
+    connection.received += static_cast<uint64_t>(count);
+    if (!stays || count == 0) return false;
+  } while (until_empty && static_cast<size_t>(count) == buffer_.size() &&
+           (connection.interest & EPOLLIN) != 0);
+  return true;
 }
 
 ssize_t StreamServer::Send(Connection& connection, const char* bytes, size_t count) {
@@ -120,10 +150,8 @@ ssize_t StreamServer::Send(Connection& connection, const char* bytes, size_t cou
 void StreamServer::WaitFor(Connection& connection, uint32_t interest) {
   if (connection.interest == interest) return;
   connection.interest = interest;
-  epoll_event event = {};
-  event.events = interest;
-  event.data.u32 = static_cast<uint32_t>(&connection - connections_.data());
-  if (net.epoll_ctl(epoll_, EPOLL_CTL_MOD, connection.fd, &event) != 0) Die("epoll_ctl");
+  const auto index = static_cast<uint32_t>(&connection - connections_.data());
+  if (!Watch(EPOLL_CTL_MOD, connection.fd, index, interest)) Die("watch");
 }
 
 void StreamServer::Close(uint32_t index) {

@@ -1,10 +1,11 @@
 // What all TCP servers here share: accepting, the event loop, and the table of connections.
 //
 //   auto service = MakeEchoService();
-//   StreamServer server(ParseEndpoint("0.0.0.0", 7), 1, *service, spin);
+//   StreamServer server(ParseEndpoint("0.0.0.0", 7), 1, *service, Waiting::kSleep);
 //   server.Run();                                  // until SIGTERM
 //
-// One thread; level-triggered epoll, one receive for each event, as most programs do it.
+// One thread. As most programs do it, with level-triggered epoll and one receive for each event; or
+// run to completion, with callbacks from sluice_poll.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +41,8 @@ struct ServerCounts {
 
 class StreamServer;
 
+enum class Waiting { kSleep, kSpin, kCallbacks };
+
 // One kind of server. Functions return false if the connection is to be closed.
 class StreamService {
  public:
@@ -55,7 +58,7 @@ class StreamService {
 class StreamServer {
  public:
   // Listens on `ports` port numbers from the one of `local` on.
-  StreamServer(const Endpoint& local, uint32_t ports, StreamService& service, bool spin);
+  StreamServer(const Endpoint& local, uint32_t ports, StreamService& service, Waiting waiting);
   void Run();
 
   // Sends from the front of `bytes` what goes now; returns how much that is, -1 on an error.
@@ -66,16 +69,21 @@ class StreamServer {
   ServerCounts counts;
 
  private:
+  // How events of sluice_poll arrive; `server` is the StreamServer.
+  static void OnEvent(int fd, uint32_t events, void* server);
+  void RunCallbacks();
+  bool Watch(int operation, int fd, uint32_t index, uint32_t interest);
   void Accept(int listener);
   bool Serve(Connection& connection, uint32_t events);
   void Close(uint32_t index);
 
   StreamService& service_;
-  const bool spin_;
+  const Waiting waiting_;
   int epoll_;
   std::vector<int> listeners_;
   std::vector<Connection> connections_;
   std::vector<uint32_t> free_;
+  std::vector<uint32_t> index_of_;  // callbacks: what a descriptor is, as epoll's data says it
   std::vector<char> buffer_;
 };
 
