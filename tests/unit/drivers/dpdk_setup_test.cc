@@ -185,6 +185,26 @@ TEST_CASE("a memif socket is cleared only if nobody listens on it") {
   CHECK_FALSE(ClearServerSocket("/tmp/" + std::string(200, 's')).ok());
 }
 
+TEST_CASE("memif: a connection whose other end is gone is none") {
+  TemporaryDirectory directory;
+  const std::string path = directory / "memif.sock";
+  const int listener = Listen(path);
+  const int client = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  CHECK_FALSE(IsConnected(client, path));
+  REQUIRE(::connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+  CHECK(IsConnected(client, path));
+  CHECK_FALSE(IsConnected(client, path + "2"));
+
+  // A server that is killed before it accepts: the name of the peer stays.
+  ::close(listener);
+  CHECK_FALSE(IsConnected(client, path));
+  ::close(client);
+  ::unlink(path.c_str());
+}
+
 TEST_CASE("a wake source rings once armed, for each of its descriptors") {
   int first[2], second[2];
   REQUIRE(::pipe2(first, O_CLOEXEC) == 0);
