@@ -63,6 +63,8 @@ void FillTcp(const Configuration& configuration, tcp::Config* tcp) {
   const LimitSettings& limits = configuration.limits;
   const TcpSettings& settings = configuration.tcp;
   tcp->connections_max = limits.sockets;
+  tcp->port_first = configuration.ephemeral_ports.low;
+  tcp->port_last = configuration.ephemeral_ports.high;
   tcp->syn_received_max = limits.syn_backlog;
   tcp->time_wait_max = limits.time_wait_max;
   tcp->somaxconn = limits.connection_queue_max;

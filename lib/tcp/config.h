@@ -23,6 +23,8 @@ struct Config {
   uint32_t out_of_order_packets_per_connection = 4096;
   uint32_t disordered_connections_max = 4096;  // that hold packets out of order at a time
   uint32_t scoreboards_max = 4096;             // that have SACK blocks to remember
+  uint16_t port_first = 32768;                 // ephemeral ports
+  uint16_t port_last = 60999;
 
   // Buffers, in bytes of payload. Autotuning stays below the maximum; so do SO_SNDBUF, SO_RCVBUF.
   uint32_t receive_buffer_max_bytes = 6 * 1024 * 1024;

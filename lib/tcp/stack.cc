@@ -89,7 +89,9 @@ void Dispatch(Core& core, Segment& segment) {
 }  // namespace
 
 Stack::Stack(const Config& config, table::SocketTable& table, ip::Stack& ip, const SipKey& key)
-    : core_(std::make_unique<Core>(config, table, ip, key)) {}
+    : core_(std::make_unique<Core>(config, table, ip, key)) {
+  core_->bindings.SetPortRange(config.port_first, config.port_last);
+}
 
 Stack::~Stack() = default;
 

@@ -150,6 +150,21 @@ TEST_CASE("A dual-stack listener takes IPv4, unless it was told not to") {
   CHECK(socket.entry().remote.Load().address.is_v4());
 }
 
+TEST_CASE("Chosen ports stay in their range") {
+  ScriptConfig config;
+  config.tcp.port_first = 2000;
+  config.tcp.port_last = 2003;
+  Script s(config);
+  for (int i = 0; i < 4; ++i) {
+    table::Socket bound = s.Open();
+    REQUIRE(s.tcp->Bind(s.now, bound, {IpAddress::AnyV4(), 0, 0}) == Result::kOk);
+    CHECK(bound.entry().local.Load().port >= 2000);
+    CHECK(bound.entry().local.Load().port <= 2003);
+  }
+  table::Socket last = s.Open();
+  CHECK(s.tcp->Bind(s.now, last, {IpAddress::AnyV4(), 0, 0}) == Result::kAddressInUse);
+}
+
 TEST_CASE("Binding") {
   Script s;
   table::Socket first = s.Open();
