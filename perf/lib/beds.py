@@ -65,7 +65,6 @@ class Bed:
 
     name = ""
     host = Pair.subject_ip4
-    source = None  # first of the client's addresses, where it has several
 
     def __init__(self, place, limits=None):
         self.place, self.limits = place, limits or {}
@@ -249,6 +248,7 @@ def sluice_settings(place, role, device, addresses):
         "name": f"perf-{role}",
         "hugepages": "require" if place.hugepages else "never",
         "interfaces": [{"device": device, "addresses": addresses, "trusted_link": True}],
+        "ephemeral_ports": "10000-65000",
     }
 
 
@@ -257,24 +257,14 @@ class Sluice(OverMemif):
 
     name = "sluice"
 
-    def __init__(self, place, limits=None, sources=1, ephemeral=None):
-        super().__init__(place, limits)
-        self.sources, self.ephemeral = sources, ephemeral
-        self.source = address(1) if sources > 1 else None
-
     def _prepare(self):
-        self._write("server", [f"{Pair.subject_ip4}/16"])
-        clients = ([address(i + 1) for i in range(self.sources)] if self.sources > 1
-                   else [Pair.peer_ip4])
-        self._write("client", [f"{client}/16" for client in clients])
+        self._write("server", [f"{Pair.subject_ip4}/24"])
+        self._write("client", [f"{Pair.peer_ip4}/24"])
 
     def _write(self, role, addresses):
         settings = sluice_settings(self.place, role, self.device(role), addresses)
         settings["run_directory"] = self.path(f"run-{role}")
-        if self.limits:
-            settings["limits"] = self.limits
-        if self.ephemeral:
-            settings["ephemeral_ports"] = self.ephemeral
+        settings["limits"] = self.limits
         with open(self.path(f"{role}.yaml"), "w", encoding="ascii") as file:
             json.dump(settings, file, indent=1)  # JSON is YAML
 
@@ -284,11 +274,6 @@ class Sluice(OverMemif):
                 return argv
             return [*argv, "--config", self.path(f"{role}.yaml")]
         return [self.place.sluice, "run", "--config", self.path(f"{role}.yaml"), "--", *argv]
-
-
-def address(index):
-    """The index-th of the client's addresses, where it needs many."""
-    return f"10.99.{1 + index // 250}.{index % 250}"
 
 
 class Raw(OverMemif):

@@ -37,13 +37,8 @@ def kernel_frames(place):
 
 
 def many(connections):
-    """Sluice with room for so many connections, and enough addresses for the client."""
-    sources = 1 if connections <= 40_000 else 10
-
-    def make(place):
-        return Sluice(place, limits={"sockets": connections + 1000}, sources=sources,
-                      ephemeral="5000-65500")
-    return make
+    """Sluice with room for so many connections."""
+    return lambda place: Sluice(place, limits={"sockets": connections + 1000})
 
 
 RAW = [

@@ -81,7 +81,7 @@ class Measurement:
             except (Failed, AssertionError, OSError, RuntimeError,
                     subprocess.SubprocessError) as error:
                 failure = f"{type(error).__name__}: {error}"
-                if isinstance(error, NotHere):
+                if isinstance(error, NotHere) or "Too many open files" in failure:
                     break
                 self._keep_logs(workload, name)
                 continue

@@ -5,9 +5,10 @@ import re
 import time
 
 import machine
-from beds import Failed, NotHere, last_object, until
+from beds import Failed, NotHere, OverMemif, last_object, until
 
 PORT = "7000"
+PORT_CONNECTIONS = 40_000  # to one port of the server: the client has no more ports than 60,000
 
 
 def own(bed, server, client, need=("messages",)):
@@ -23,19 +24,20 @@ def own(bed, server, client, need=("messages",)):
     return result
 
 
-def need_descriptors(connections):
-    """A socket takes a descriptor of the kernel's on every stack."""
-    if connections + 100 > machine.descriptors_max():
+def need_descriptors(bed, connections):
+    if not isinstance(bed, OverMemif) and connections + 100 > machine.descriptors_max():
         raise NotHere(f"a process may have {machine.descriptors_max()} descriptors on this machine")
 
 
 def echo(connections, size, *more, mode="echo", spin=False):
-    server = ["--mode", mode] + (["--spin"] if spin else [])
+    ports = (["--ports", str(1 + connections // PORT_CONNECTIONS)]
+             if connections > PORT_CONNECTIONS else [])
+    server = ["--mode", mode, *ports] + (["--spin"] if spin else [])
 
     def run(bed, _):
-        need_descriptors(connections)
+        need_descriptors(bed, connections)
         result = own(bed, server, ["--mode", mode, "--connections", str(connections), "--size",
-                                   str(size), *more])
+                                   str(size), *ports, *more])
         return {"value": result["rate"], "result": result}
     return run
 
@@ -117,13 +119,12 @@ def memory_now(server, client):
 def scale(connections):
     """Holds connections that have exchanged a message each, then lets 64 messages circulate."""
     def run(bed, _):
-        need_descriptors(connections)
-        ports = ["--port", PORT, "--ports", str(1 + connections // 500_000)]
+        need_descriptors(bed, connections)
+        ports = ["--port", PORT, "--ports", str(1 + connections // PORT_CONNECTIONS)]
         server = bed.serve(bed.own("perf-server", "--mode", "echo", *ports), "ready")
-        sources = ["--source", bed.source, "--sources", str(bed.sources)] if bed.source else []
         client = bed.start_client(bed.own(
-            "perf-client", "--mode", "echo", "--server", bed.host, *ports, *sources,
-            "--connections", str(connections), "--window", "64", "--hold", "2", "--seconds",
+            "perf-client", "--mode", "echo", "--server", bed.host, *ports, "--connections",
+            str(connections), "--window", "64", "--hold", "2", "--seconds",
             str(bed.place.seconds)))
         until(lambda: "starting" in client.log() or not client.running(), 30, "the client")
         time.sleep(0.5)
