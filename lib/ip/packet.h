@@ -103,7 +103,7 @@ enum class Fragmentation : uint8_t {
 inline constexpr uint16_t kNoChecksum = 0xffff;
 
 // How a transport packet is to leave. Its mbuf's data starts at the transport header. Where
-// mbuf::tso_segsz is set, the packet is one for the port to cut (see Stack::SegmentationBytes).
+// mbuf::tso_segsz is set, the packet is one for the port to cut (see Path::segmentation_bytes).
 struct Outbound {
   uint8_t protocol = 0;
   uint8_t ttl = 0;            // 0: the interface's default; 1 for multicast

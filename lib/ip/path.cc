@@ -131,6 +131,17 @@ bool IsOurs(const Core& core, const IpAddress& source, uint16_t interface) {
 }
 
 // The destination is this host. False: it is not.
+void FindAbilities(const Interface& interface, Path* path) {
+  const InterfaceConfig& can = interface.config;
+  const bool loopback = interface.is_loopback();  // whose packets nobody can spoil
+  path->sums_tcp = loopback || can.tx_tcp_checksum;
+  path->sums_udp = loopback || can.tx_udp_checksum;
+  path->segments_max = loopback ? UINT16_MAX : std::max<uint16_t>(can.tx_segments_max, 1);
+  // The length fields of IP, less the largest headers.
+  path->segmentation_bytes =
+      can.tx_tcp_segmentation ? std::min<uint32_t>(can.tso_bytes_max, 65535 - 60 - 60) : 0;
+}
+
 bool FindLocal(const Core& core, const IpAddress& source, Path* path) {
   const IpAddress& destination = path->destination;
   const uint16_t scope =
@@ -144,6 +155,7 @@ bool FindLocal(const Core& core, const IpAddress& source, Path* path) {
   path->next_hop = destination;
   path->source = source.is_unspecified() ? destination : source;
   path->mtu = core.config.loopback_mtu;
+  FindAbilities(*core.interfaces[kLoopbackInterface], path);
   return true;
 }
 
@@ -190,6 +202,7 @@ Path LinkPath(const Core& core, const Interface& interface, const IpAddress& sou
   path.v4 = destination.is_v4();
   path.mtu = path.v4 ? interface.mtu : interface.mtu_v6;
   path.generation = core.generation;
+  FindAbilities(interface, &path);
   if (destination.is_multicast()) path.destination_kind = DestinationKind::kMulticast;
   return path;
 }
@@ -231,6 +244,7 @@ PathStatus FindPath(Core& core, const IpAddress& destination, const IpAddress& s
     return PathStatus::kNoAddress;
   }
   FindMtu(core, interface, &path);
+  FindAbilities(interface, &path);
   *out = path;
   return PathStatus::kOk;
 }

@@ -21,6 +21,15 @@ struct Path {
   uint16_t mtu = 0;              // bytes of the largest IP packet that the path takes, as known
   DestinationKind destination_kind = DestinationKind::kUnicast;
   bool v4 = false;  // the family of all three addresses
+  // The port, or the loop, makes the checksum. Where it does not, the transport should sum what it
+  // copies and pass Outbound::transport_sum.
+  bool sums_tcp = false;
+  bool sums_udp = false;
+  // mbufs that one packet may consist of. (Longer ones are copied together if they fit into one mbuf
+  // of the interface's pool, else dropped and counted.)
+  uint16_t segments_max = 1;
+  // Largest TCP payload, in bytes, of one packet with tso_segsz set; 0: the port cuts none.
+  uint32_t segmentation_bytes = 0;
   // The stack's own: how to see that nothing has changed, and where the link address stands.
   uint16_t loop_interface = 0;  // where a packet to ourselves arrives
   uint32_t generation = 0;      // 0: never found

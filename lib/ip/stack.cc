@@ -116,28 +116,6 @@ SendResult Stack::Send(Instant now, rte_mbuf* packet, const Outbound& outbound, 
   return ip::Send(*core_, now, packet, outbound, path);
 }
 
-bool Stack::SoftwareChecksum(const Path& path, uint8_t protocol) const {
-  if (path.interface == kLoopbackInterface) return false;
-  const Interface* interface = core_->FindInterface(path.interface);
-  if (interface == nullptr) return true;
-  return !(protocol == kProtocolTcp
-               ? interface->config.tx_tcp_checksum
-               : protocol == kProtocolUdp && interface->config.tx_udp_checksum);
-}
-
-uint32_t Stack::SegmentationBytes(const Path& path) const {
-  const Interface* interface = core_->FindInterface(path.interface);
-  if (interface == nullptr || !interface->config.tx_tcp_segmentation) return 0;
-  // The length fields of IP, less the largest headers.
-  return std::min<uint32_t>(interface->config.tso_bytes_max, 65535 - 60 - 60);
-}
-
-uint16_t Stack::SegmentsMax(const Path& path) const {
-  if (path.interface == kLoopbackInterface) return UINT16_MAX;
-  const Interface* interface = core_->FindInterface(path.interface);
-  return interface == nullptr ? 1 : interface->config.tx_segments_max;
-}
-
 void Stack::ConfirmReachable(Instant now, const Path& path) {
   if (path.neighbor == kNoNeighbor) return;
   if (core_->neighbors[path.neighbor].generation != path.neighbor_generation) return;

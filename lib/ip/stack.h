@@ -92,15 +92,6 @@ class Stack {
   // unshared and should have kHeaderRoomBytes of headroom.
   SendResult Send(Instant now, rte_mbuf* packet, const Outbound& outbound, Path& path);
 
-  // True: the transport should sum what it copies and pass Outbound::transport_sum, because neither
-  // the port nor the loop makes the checksum for this path.
-  bool SoftwareChecksum(const Path& path, uint8_t protocol) const;
-  // Largest transport payload for one packet with tso_segsz set, in bytes; 0: cut in software.
-  uint32_t SegmentationBytes(const Path& path) const;
-  // mbufs that one packet on this path may consist of. (Longer ones are copied together if they fit
-  // into one mbuf of the interface's pool, else dropped and counted.)
-  uint16_t SegmentsMax(const Path& path) const;
-
   // The upper layer has seen a proof of two-way reachability, such as an acknowledgement of new
   // data (RFC 4861 section 7.3.1). Cheap: call it for every such segment.
   void ConfirmReachable(Instant now, const Path& path);

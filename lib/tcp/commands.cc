@@ -75,14 +75,14 @@ void ShutdownListener(Core& core, table::Socket socket) {
 }  // namespace
 
 Result Stack::Bind(Instant now, table::Socket socket, const wire::Endpoint& local) {
-  core_->now = now;
+  core_->SetNow(now);
   if (KindOf(socket) != BlockKind::kNothing) return Result::kInvalid;
   if (socket.status() == table::Status::kDisconnected) return Result::kInvalid;
   return BindSocket(*core_, socket, local);
 }
 
 Result Stack::Listen(Instant now, table::Socket socket, uint32_t backlog) {
-  core_->now = now;
+  core_->SetNow(now);
   if (KindOf(socket) == BlockKind::kConnection) return Result::kInvalid;
   if (KindOf(socket) == BlockKind::kNothing) {
     const bool v6 = socket.entry().family.load() == kFamilyV6;
@@ -93,13 +93,13 @@ Result Stack::Listen(Instant now, table::Socket socket, uint32_t backlog) {
 }
 
 Result Stack::Connect(Instant now, table::Socket socket, const wire::Endpoint& remote) {
-  core_->now = now;
+  core_->SetNow(now);
   return StartConnect(*core_, socket, remote);
 }
 
 Result Stack::Shutdown(Instant now, table::Socket socket, uint32_t how) {
   Core& core = *core_;
-  core.now = now;
+  core.SetNow(now);
   if (how > 2) return Result::kInvalid;
   switch (KindOf(socket)) {
     case BlockKind::kListener:
@@ -127,7 +127,7 @@ Result Stack::Shutdown(Instant now, table::Socket socket, uint32_t how) {
 
 void Stack::Close(Instant now, table::Socket socket) {
   Core& core = *core_;
-  core.now = now;
+  core.SetNow(now);
   switch (KindOf(socket)) {
     case BlockKind::kConnection:
       return CloseConnection(core, core.connections[BlockOf(socket)]);
@@ -145,7 +145,7 @@ void Stack::Close(Instant now, table::Socket socket) {
 
 void Stack::OptionsChanged(Instant now, table::Socket socket) {
   Core& core = *core_;
-  core.now = now;
+  core.SetNow(now);
   switch (KindOf(socket)) {
     case BlockKind::kConnection: {
       Connection& c = core.connections[BlockOf(socket)];
@@ -169,7 +169,7 @@ void Stack::OptionsChanged(Instant now, table::Socket socket) {
 
 bool Stack::Information(Instant now, table::Socket socket,
                         table::TcpInformation* information) const {
-  core_->now = now;
+  core_->SetNow(now);
   *information = {};
   switch (KindOf(socket)) {
     case BlockKind::kConnection:

@@ -91,8 +91,13 @@ struct Core {
   // Tells the application once in a burst, and again at its end if more came.
   void NotifyOnce(Connection& c, uint32_t events);
 
+  void SetNow(Instant at) {
+    if (at == now) return;
+    now = at;
+    now_ms = static_cast<uint32_t>(at.milliseconds());
+  }
   // Our clock for timestamps and the like: milliseconds (RFC 7323 section 5.4).
-  uint32_t clock_ms() const { return static_cast<uint32_t>(now.milliseconds()); }
+  uint32_t clock_ms() const { return now_ms; }
   bool MayChallenge();
 
   Config config;
@@ -101,6 +106,7 @@ struct Core {
   ip::Stack& ip;
   SipKey key;
   Instant now;
+  uint32_t now_ms = 0;
 
   TimerWheel wheel;
   ip::FlowMap flows;

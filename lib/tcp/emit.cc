@@ -204,10 +204,9 @@ Emitted EmitSegment(Core& core, Connection& c, Sequence begin, uint32_t bytes, u
   ip::Outbound outbound =
       TcpOutbound(c.ttl, c.traffic_class, static_cast<ip::Fragmentation>(c.fragmentation));
   outbound.transport_header_bytes = static_cast<uint16_t>(header_bytes);
-  outbound.transport_sum_valid = core.ip.SoftwareChecksum(c.path, ip::kProtocolTcp);
+  outbound.transport_sum_valid = !c.path.sums_tcp;
   if (bytes != 0) {
-    const uint16_t segments_max = std::max<uint16_t>(core.ip.SegmentsMax(c.path), 1);
-    PayloadWriter writer(core, packet, segments_max, outbound.transport_sum_valid);
+    PayloadWriter writer(core, packet, c.path.segments_max, outbound.transport_sum_valid);
     const bool held = core.SocketOf(c).send_queue().Read(
         static_cast<uint32_t>(begin - c.snd_una), bytes,
         [&](std::span<const uint8_t> piece, uint16_t marks) { writer.Append(piece, marks); });

@@ -74,7 +74,8 @@ uint32_t StopListening(Core& core, table::Socket socket) {
   core.syn_requests.ForEach([&](uint32_t i, SynRequest& request) {
     if (request.listener == index) RemoveSynRequest(core, i);
   });
-  socket.connection_queue().Clear([&](table::Handle handle) {
+  // The queue itself lives on: the socket may listen again.
+  socket.connection_queue().ForEachWaiting([&](table::Handle handle) {
     const table::Socket waiting = core.table.Find(handle);
     if (!waiting) return;
     if (KindOf(waiting) == BlockKind::kConnection) {

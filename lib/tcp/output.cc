@@ -212,8 +212,8 @@ Next SendData(Core& core, Connection& c, Round& round) {
 
 // Payload that one chain of packets on this path can carry.
 uint32_t ChainRoom(const Core& core, const ip::Path& path) {
-  const uint32_t segments = std::max<uint16_t>(core.ip.SegmentsMax(path), 1);
-  return segments * core.packet_bytes - RTE_PKTMBUF_HEADROOM - uint32_t{wire::kTcpHeaderBytesMax};
+  return path.segments_max * core.packet_bytes - RTE_PKTMBUF_HEADROOM -
+         uint32_t{wire::kTcpHeaderBytesMax};
 }
 
 bool StartRound(Core& core, Connection& c, Round* round) {
@@ -223,7 +223,7 @@ bool StartRound(Core& core, Connection& c, Round* round) {
   }
   const uint32_t chain = ChainRoom(core, c.path);
   round->cut = std::min(c.mss - std::min<uint32_t>(SackOptionBytes(core, c), c.mss / 2u), chain);
-  const uint32_t segmentation = std::min(core.ip.SegmentationBytes(c.path), chain);
+  const uint32_t segmentation = std::min(c.path.segmentation_bytes, chain);
   round->most = std::max(segmentation - segmentation % round->cut, round->cut);
   round->end = c.has(kFinQueued) ? c.send_end : c.snd_una + SendQueueLength(core, c);
   round->fin_due = c.has(kFinQueued) && !c.has(kFinSent);

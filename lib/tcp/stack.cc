@@ -96,7 +96,7 @@ Stack::Stack(const Config& config, table::SocketTable& table, ip::Stack& ip, con
 Stack::~Stack() = default;
 
 void Stack::Input(Instant now, ip::Inbound& inbound) {
-  core_->now = now;
+  core_->SetNow(now);
   Segment segment;
   if (!ParseSegment(*core_, inbound, &segment)) {
     rte_pktmbuf_free(inbound.packet);
@@ -109,13 +109,13 @@ void Stack::Input(Instant now, ip::Inbound& inbound) {
 }
 
 void Stack::Error(Instant now, const ip::IcmpError& error) {
-  core_->now = now;
+  core_->SetNow(now);
   IcmpReport(*core_, error);
 }
 
 void Stack::Doorbell(Instant now, table::Socket socket) {
   Core& core = *core_;
-  core.now = now;
+  core.SetNow(now);
   switch (KindOf(socket)) {
     case BlockKind::kListener:
       return socket.connection_queue().Reclaim();
@@ -141,7 +141,7 @@ void Stack::Doorbell(Instant now, table::Socket socket) {
 
 void Stack::EndOfBurst(Instant now) {
   Core& core = *core_;
-  core.now = now;
+  core.SetNow(now);
   // A connection that is touched while its turn comes is taken in the same pass; none is touched
   // again by its own output.
   while (core.touched_first != kNone) {
@@ -175,7 +175,7 @@ Instant Stack::NextDeadline() {
 
 void Stack::OnTimer(Instant now, unsigned budget) {
   Core& core = *core_;
-  core.now = now;
+  core.SetNow(now);
   core.wheel.Advance(now, budget, [&core](Timer& timer) {
     switch (timer.tag()) {
       case kConnectionTimer:

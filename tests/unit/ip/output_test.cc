@@ -23,7 +23,7 @@ TEST_CASE_METHOD(Sender, "a datagram leaves with headers and checksum, both fami
   Path path = PathTo(peer);
   CHECK(path.mtu == 1500);
   CHECK(path.payload_bytes_max() == (path.v4 ? 1480 : 1460));
-  CHECK((**this).SoftwareChecksum(path, kProtocolUdp));
+  CHECK_FALSE(path.sums_udp);
   CHECK(SendUdp(path, Datagram(1000, 2000, Pattern(101))) == SendResult::kSent);
   const Seen seen = SentOne();
   CHECK(seen.ethernet.destination == kPeerMac);
@@ -60,8 +60,8 @@ TEST_CASE("a port that sums gets the pseudo header's part and the lengths") {
   host.AddAddress("192.0.2.1/24");
   host.LearnPeer("192.0.2.9");
   Path path = host.PathTo("192.0.2.9");
-  CHECK_FALSE(host->SoftwareChecksum(path, kProtocolUdp));
-  CHECK(host->SegmentationBytes(path) == 32768);
+  CHECK(path.sums_udp);
+  CHECK(path.segmentation_bytes == 32768);
   const Frame datagram = Datagram(1000, 2000, Pattern(100));
   SECTION("one packet") {
     CHECK(host.SendUdp(path, datagram) == SendResult::kSent);
@@ -246,7 +246,7 @@ TEST_CASE_METHOD(Sender, "groups and broadcasts have link addresses of their own
 
 TEST_CASE_METHOD(Sender, "a packet to be cut is refused by a port that cannot cut") {
   Path path = PathTo("192.0.2.9");
-  CHECK((**this).SegmentationBytes(path) == 0);
+  CHECK(path.segmentation_bytes == 0);
   rte_mbuf* m = Mbuf(Pattern(20 + 3000), 1000);
   m->tso_segsz = 1460;
   Outbound outbound;
