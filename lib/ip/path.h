@@ -25,8 +25,8 @@ struct Path {
   // copies and pass Outbound::transport_sum.
   bool sums_tcp = false;
   bool sums_udp = false;
-  // mbufs that one packet may consist of. (Longer ones are copied together if they fit into one mbuf
-  // of the interface's pool, else dropped and counted.)
+  // mbufs that one packet may consist of. (Longer ones are copied together if they fit into one
+  // mbuf of the interface's pool, else dropped and counted.)
   uint16_t segments_max = 1;
   // Largest TCP payload, in bytes, of one packet with tso_segsz set; 0: the port cuts none.
   uint32_t segmentation_bytes = 0;

@@ -237,8 +237,8 @@ Stack::Sent Stack::SendPieces(Instant now, table::Socket socket, Control& contro
   do {
     const uint32_t bytes = std::min(step, sending.length - from);
     const bool fits = bytes + wire::kUdpHeaderBytes <= control.path.payload_bytes_max();
-    const bool sum = sending.outbound.checksum_offset != ip::kNoChecksum &&
-                     (!fits || !control.path.sums_udp);
+    const bool sum =
+        sending.outbound.checksum_offset != ip::kNoChecksum && (!fits || !control.path.sums_udp);
     rte_mbuf* packet = Build(sending, from, bytes, source_port, sum);
     if (packet == nullptr) {
       ++counters_.UdpSndbufErrors;
