@@ -50,6 +50,14 @@ uint32_t Script::SentBefore(int fd) {
   return world_.region().entry(handle.index).send_producer.bytes.load();
 }
 
+std::optional<uint32_t> Script::ReceivedBefore(int fd) {
+  const table::Handle handle = api::DescriptorHandle(fd);
+  if (handle.generation == 0 || !world_.region().HasSlot(handle.index)) return std::nullopt;
+  const table::Entry& entry = world_.region().entry(handle.index);
+  if (entry.type.load() != table::Type::kStream) return std::nullopt;
+  return entry.receive_consumer.bytes.load();
+}
+
 int Script::SendFlags() {
   static constexpr int kFlags[] = {MSG_DONTWAIT,
                                    MSG_DONTWAIT | MSG_MORE,
@@ -61,7 +69,9 @@ int Script::SendFlags() {
                                    MSG_DONTWAIT | MSG_FASTOPEN,
                                    MSG_DONTWAIT | MSG_ZEROCOPY,
                                    -1};
-  return kFlags[Byte() % std::size(kFlags)];
+  const int flags = kFlags[Byte() % std::size(kFlags)];
+  spoiled_ = spoiled_ || (flags & MSG_OOB) != 0;
+  return flags;
 }
 
 int Script::ReceiveFlags() {
@@ -197,9 +207,14 @@ void Script::ReceiveBytes() {
   const int fd = Descriptor();
   std::vector<uint8_t> bytes(Size());
   const int flags = ReceiveFlags();
-  CheckResult(flags == 0 ? api::Read(fd, bytes.data(), bytes.size())
-                         : api::Recv(fd, bytes.data(), bytes.size(), flags),
-              (flags & MSG_TRUNC) != 0 ? 65535 : static_cast<long>(bytes.size()));
+  std::optional<uint32_t> position = ReceivedBefore(fd);
+  const ssize_t count = flags == 0 ? api::Read(fd, bytes.data(), bytes.size())
+                                   : api::Recv(fd, bytes.data(), bytes.size(), flags);
+  CheckResult(count, (flags & MSG_TRUNC) != 0 ? 65535 : static_cast<long>(bytes.size()));
+  if (spoiled_ || !position || (flags & (MSG_TRUNC | MSG_ERRQUEUE)) != 0) return;
+  for (ssize_t i = 0; i < count; ++i) {
+    Check(bytes[static_cast<size_t>(i)] == PatternByte((*position)++), "what arrives was sent");
+  }
 }
 
 void Script::MakeIncoming(Message& message) {

@@ -14,6 +14,7 @@ constexpr size_t kFrameBytesMax = 1600;
 
 // What stands in the input.
 void Script::ArriveRaw() {
+  spoiled_ = true;
   const uint8_t how = Byte();
   const wire::ConstBytes bytes = reader_.Bytes(reader_.Number16() % kFrameBytesMax);
   world_.DeliverFrame(bytes, (how & 1) != 0 ? 1 + (how >> 1) : 2048, false);
@@ -22,6 +23,7 @@ void Script::ArriveRaw() {
 
 // Likewise, with right checksums; or, as a packet, behind a link header.
 void Script::ArriveRepaired() {
+  spoiled_ = true;
   const uint8_t how = Byte();
   const wire::ConstBytes bytes = reader_.Bytes(reader_.Number16() % kFrameBytesMax);
   Packet packet(bytes.begin(), bytes.end());
@@ -127,6 +129,7 @@ Packet Script::Segment(const Flow& flow) {
   const uint8_t numbers = Byte();
   PeerSegment segment;
   segment.flags = kFlags[Byte() % std::size(kFlags)];
+  if ((segment.flags & (wire::kTcpSyn | wire::kTcpUrg)) != 0 || !flow.knows_start) spoiled_ = true;
   segment.sequence = flow.next + distance(numbers);
   const Sequence acknowledged = (numbers & 0x80) != 0 ? flow.start : flow.expected;
   segment.acknowledgment = acknowledged + distance(numbers >> 4 & 7);
@@ -166,6 +169,7 @@ void Script::ArriveSegment() {
 void Script::ArriveAnswer() {
   Flow& flow = world_.peer().flow(Byte());
   if (!flow.used) return;
+  spoiled_ = spoiled_ || !flow.knows_start;
   const uint8_t how = Byte();
   const uint16_t bytes = (how & 1) != 0 ? static_cast<uint16_t>(Size() % 1400) : uint16_t{0};
   uint8_t flags = (how & 2) != 0 ? wire::kTcpPsh : uint8_t{0};

@@ -88,6 +88,8 @@ class Script {
   static int PatternFile();
   // Where what a stream sends next stands.
   uint32_t SentBefore(int fd);
+  // Where what a stream receives next stands; none: no stream.
+  std::optional<uint32_t> ReceivedBefore(int fd);
   void FillPieces(Message& message, int fd);
   void MakeControl(Message& message);
   void MakeOutgoing(Message& message, int fd);
@@ -128,6 +130,9 @@ class Script {
   World world_;
   std::array<int, kSlots> fds_;
   std::vector<sluice_zc_buffer> lent_;
+  // Streams may receive something else than the pattern: urgent bytes stand out of line, frames may
+  // hold anything, and a SYN may begin anywhere.
+  bool spoiled_ = false;
 };
 
 }  // namespace sluice::fuzz
