@@ -69,7 +69,7 @@ def scale_plots(measurement):
         if middle and "connections" in middle:
             rates.setdefault(bed, []).append((middle["connections"], middle["value"]))
             memory.setdefault(bed, []).append((middle["connections"],
-                                               middle["machine_bytes_each"] / 1024))
+                                               max(0, middle["machine_bytes_each"]) / 1024))
     if not rates:
         return ""
     for curve in (*rates.values(), *memory.values()):
