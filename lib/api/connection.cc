@@ -222,6 +222,17 @@ int Connect(int fd, const sockaddr* address, socklen_t length) {
 
 namespace {
 
+// The next connection of the queue that there still is: shutdown of a listener ends those that
+// nobody has accepted, and leaves them in the queue.
+table::Handle NextConnection(table::Entry& listener) {
+  for (uint32_t left = table::ConnectionQueueLength(listener); left > 0; --left) {
+    const table::Handle next = table::ReadConnection(state.region, listener);
+    if (next.is_none() || !state.region.HasSlot(next.index)) break;
+    if (state.region.entry(next.index).generation.Acquire() == next.generation) return next;
+  }
+  return {};
+}
+
 // Takes a connection from the queue. Returns its descriptor, or -1 and EAGAIN or another errno.
 int TryAccept(const OpenSocket& listener, int flags, table::Handle& connection) {
   if (table::ConnectionQueueLength(*listener.entry) == 0) {
@@ -241,8 +252,8 @@ int TryAccept(const OpenSocket& listener, int flags, table::Handle& connection) 
     } else if (listener.entry->status.load() != Status::kListening) {
       error = listener.is_stream() ? EINVAL : EOPNOTSUPP;
     } else {
-      connection = table::ReadConnection(state.region, *listener.entry);
-      if (connection.is_none() || !state.region.HasSlot(connection.index)) error = EAGAIN;
+      connection = NextConnection(*listener.entry);
+      if (connection.is_none()) error = EAGAIN;
     }
   }
   if (error != 0) {

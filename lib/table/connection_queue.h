@@ -45,27 +45,35 @@ class ConnectionQueue {
     }
   }
 
-  // Empties the queue of a listener that closes, calling drop(Handle) for each connection that
-  // nobody will accept. The application no longer reads.
-  template <typename Drop>
-  void Clear(Drop&& drop) {
+  // Calls visit(Handle) for each connection that waits. All stay in the queue, which only the
+  // application takes from; of those that are gone by then it finds stale handles.
+  template <typename Visit>
+  void ForEachWaiting(Visit&& visit) {
     Reclaim();
-    while (state_.reclaim.position != state_.write.position) {
-      Handle connection;
-      if (!Step(&connection)) break;
-      drop(connection);
+    Cursor cursor = state_.reclaim;
+    uint32_t left;
+    while (cursor.position != state_.write.position &&
+           RingSettle(region_, entry_.connection_producer, cursor, left)) {
+      const Descriptor& descriptor = RingAt(region_, cursor);
+      visit(Handle{descriptor.buffer, descriptor.length});
+      RingStep(cursor);
+    }
+  }
+
+  // Gives back what the queue of a listener that closes holds. The application no longer reads.
+  void Clear() {
+    Reclaim();
+    while (state_.reclaim.position != state_.write.position && Step()) {
     }
     if (state_.write.block != kNone) region_.ReturnBlock(state_.write.block);
     state_ = ConnectionState{};
   }
 
  private:
-  bool Step(Handle* connection = nullptr) {
+  bool Step() {
     uint32_t left;
     if (!RingSettle(region_, entry_.connection_producer, state_.reclaim, left)) return false;
     if (left != kNone) region_.ReturnBlock(left);
-    const Descriptor& descriptor = RingAt(region_, state_.reclaim);
-    if (connection != nullptr) *connection = {descriptor.buffer, descriptor.length};
     RingStep(state_.reclaim);
     return true;
   }

@@ -178,7 +178,7 @@ void SocketTable::Close(Socket socket) {
   Entry& entry = socket.entry();
   assert((side.generation & 1) == 1);
   if (side.type == Type::kStream) {
-    socket.connection_queue().Clear([](Handle) {});
+    socket.connection_queue().Clear();
   } else {
     socket.error_queue().Clear();
   }

@@ -104,8 +104,8 @@ class SocketTable {
   Socket At(uint32_t index);
   // Gives `to` the options of `from`: a connection those of its listener.
   void Inherit(Socket from, Socket to);
-  // Frees all that the socket holds and gives the slot back. A listener's connection queue must
-  // have been cleared before.
+  // Frees all that the socket holds and gives the slot back. The connections that wait in a
+  // listener's queue must have been ended before.
   void Close(Socket socket);
 
  private:

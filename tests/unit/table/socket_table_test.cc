@@ -135,9 +135,14 @@ TEST_CASE("the connection queue carries handles and gives its blocks back") {
   listener.connection_queue().Push({7, 1});
   ReadConnection(f.region, listener.entry());
   listener.connection_queue().Push({8, 1});
-  std::set<uint32_t> dropped;
-  listener.connection_queue().Clear([&dropped](Handle h) { dropped.insert(h.index); });
-  CHECK(dropped == std::set<uint32_t>{8});
+  std::set<uint32_t> waiting;
+  listener.connection_queue().ForEachWaiting([&waiting](Handle h) { waiting.insert(h.index); });
+  CHECK(waiting == std::set<uint32_t>{8});
+  listener.connection_queue().Push({9, 1});
+  CHECK(ReadConnection(f.region, listener.entry()) == Handle{8, 1});
+  CHECK(ReadConnection(f.region, listener.entry()) == Handle{9, 1});
+  listener.connection_queue().Push({10, 1});
+  listener.connection_queue().Clear();
   CHECK(f.blocks_used() == 0);
 }
 

@@ -219,6 +219,30 @@ TEST_CASE("A listener that closes takes with it what waits") {
   s.Expect(Rst().Ack(1));
 }
 
+TEST_CASE("A listener that was shut down may listen again") {
+  Script s;
+  table::Socket listener = s.Listen();
+  table::Socket socket;
+  const auto arrive = [&](uint16_t port) {
+    s.peer_port = port;
+    s.Push(Syn().Mss(1460));
+    s.Expect(SynAck());
+    s.Push(AckOf(1).Seq(1));
+  };
+  arrive(40000);
+  REQUIRE(s.Accept(listener, &socket));
+  s.Close(socket);
+  s.DropSent();
+  arrive(40001);  // is still waiting when the listener is shut down
+  s.Shutdown(listener, 2);
+  s.DropSent();
+  REQUIRE(s.tcp->Listen(s.now, listener, 16) == Result::kOk);
+  arrive(40002);
+  CHECK_FALSE(s.Accept(listener, &socket));  // a stale handle
+  REQUIRE(s.Accept(listener, &socket));
+  CHECK(socket.entry().remote.Load().port == 40002);
+}
+
 TEST_CASE("connect() may take a TIME-WAIT over if timestamps tell old from new (RFC 6191)") {
   Script s;
   auto dial = [&](uint32_t peer_ts) {
