@@ -43,6 +43,7 @@ def many(connections):
 
 RAW = [
     Workload("raw-loop-64", "frames/s", raw_loop(64), (Raw,), quick=True),
+    Workload("raw-loop-64-fresh", "frames/s", raw_loop(64, "--fresh"), (Raw,)),
     Workload("raw-ping-pong-64", "us", raw_loop(1), (Raw,), lower=True, quick=True),
     Workload("raw-one-way-64", "frames/s", raw_one_way(64), (Raw,)),
     Workload("raw-one-way-1500", "frames/s", raw_one_way(1500), (Raw,), quick=True),

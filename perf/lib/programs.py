@@ -5,7 +5,7 @@ import os
 import re
 
 import machine
-from beds import Failed, until
+from beds import Failed, tail, until
 
 NGINX_PORT = "8080"
 NGINX = """
@@ -38,6 +38,8 @@ def start_nginx(bed):
     bed.serve(["nginx", "-p", root, "-e", log, "-c", configuration])
     until(lambda: "event method" in machine.read(log) or not bed.server.running(), 20,
           "nginx to start")
+    if not bed.server.running():
+        raise Failed(f"nginx: {tail(bed.server.log())}")
 
 
 def nginx(keep_alive):

@@ -147,11 +147,11 @@ def scale(connections):
 # -- the raw port ---------------------------------------------------------------------------------
 
 
-def raw_loop(window):
+def raw_loop(window, *more):
     def run(bed, _):
         bed.serve_testpmd("macswap")
         result = bed.raw_client("--mode", "loop", "--size", "64", "--window", str(window),
-                                "--seconds", str(bed.place.seconds))
+                                "--seconds", str(bed.place.seconds), *more)
         value = result["rate"] if window > 1 else 1e6 / max(result["rate"], 1)
         return {"value": value, "result": result}
     return run

@@ -5,7 +5,8 @@
 //
 //   --mode echo   sends every frame back with its link addresses swapped, until SIGTERM
 //          loop   keeps --window frames in flight to an echo (testpmd's macswap is one too) and
-//                 counts round trips; --window 1 is the ping-pong, whose round trips are timed
+//                 counts round trips; --window 1 is the ping-pong, whose round trips are timed;
+//                 --fresh: makes a new frame for each, as a client does
 //          send   sends as fast as the port takes frames; sink: counts frames, until SIGTERM
 //          udp    UDP requests on --flows flows, --window in flight in all, from --source to
 //                 --server, --port: an ideal client of a UDP echo. Answers are checked.
@@ -41,6 +42,7 @@ struct RawSettings {
   std::string mode;
   uint16_t size;
   uint32_t window;
+  bool fresh;
   double warmup_seconds;
   double seconds;
 };
@@ -88,7 +90,8 @@ rte_mbuf* NewRawFrame(RawPort& port, uint16_t size) {
   return frame;
 }
 
-// The frames that come back are the next that leave, so a window of frames circulates.
+// The frames that come back are the next that leave, so a window of frames circulates; or they are
+// freed, and fresh ones leave.
 void Loop(RawPort& port, const RawSettings& settings, Report& report) {
   HdrHistogram latencies(10'000'000'000);
   const Timing timing(settings);
@@ -112,6 +115,10 @@ void Loop(RawPort& port, const RawSettings& settings, Report& report) {
       }
     }
     in_flight -= std::min<uint64_t>(in_flight, count);
+    if (settings.fresh) {
+      rte_pktmbuf_free_bulk(frames, count);
+      count = 0;
+    }
     for (uint16_t i = 0; i < count; ++i) SwapAddresses(frames[i]);
     while (count < kRawBurst && in_flight + count < settings.window) {
       frames[count++] = NewRawFrame(port, settings.size);
@@ -259,6 +266,7 @@ int Main(int argc, char** argv) {
   settings.mode = flags.Text("mode", "loop");
   settings.size = static_cast<uint16_t>(std::min<uint64_t>(flags.Number("size", 64), 1514));
   settings.window = static_cast<uint32_t>(flags.Number("window", 256));
+  settings.fresh = flags.Switch("fresh");
   settings.warmup_seconds = flags.Real("warmup", 0.5);
   settings.seconds = flags.Real("seconds", 3);
   Report report;
