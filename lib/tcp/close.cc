@@ -80,7 +80,10 @@ void ShutdownSend(Core& core, Connection& c) {
   QueueFin(core, c);
   if (c.has(kOrphan)) return;
   socket.entry().engine_flags.SetBits(table::kSendClosed);
-  SetStatusOnce(socket, table::Status::kShutdown);
+  // In a simultaneous open (section 3.10.4: SYN-RECEIVED) the handshake comes first.
+  if (socket.status() != table::Status::kConnecting) {
+    SetStatusOnce(socket, table::Status::kShutdown);
+  }
   socket.Notify(table::kEventOut | (c.has(kFinReceived) ? uint32_t{table::kEventHup} : 0));
 }
 

@@ -202,6 +202,7 @@ void Establish(Core& core, Connection& c, const Segment& segment) {
   table::Socket socket = core.SocketOf(c);
   if (c.has(kOrphan) || socket.status() != table::Status::kConnecting) return;
   socket.SetStatus(table::Status::kConnected);
+  if (c.has(kFinQueued)) socket.SetStatus(table::Status::kShutdown);
   socket.Notify(table::kEventOut);
 }
 

@@ -78,6 +78,21 @@ TEST_CASE("A wrong acknowledgment in SYN-SENT is answered with a reset") {
   CHECK(socket.status() == Status::kConnecting);
 }
 
+TEST_CASE("A simultaneous open that is shut down before it is complete") {
+  Script s;
+  table::Socket socket = s.Open();
+  s.Connect(socket);
+  s.Expect(Syn());
+  s.Push(Syn().Seq(0).Mss(1460));
+  s.Expect(SynAck().Seq(0).Ack(1));
+  s.Shutdown(socket, 1);
+  CHECK(socket.status() == Status::kConnecting);
+  s.Push(AckOf(1).Seq(1));
+  s.Expect(FinAck().Seq(1).Ack(1));
+  CHECK(socket.status() == Status::kShutdown);
+  CHECK(s.table->counters().illegal_changes == 0);
+}
+
 TEST_CASE("Simultaneous open") {
   Script s;
   table::Socket socket = s.Open();
