@@ -95,6 +95,8 @@ STACK = {
     "connect_blocking": stack(ANSWERS, "open 00", "connect 00 800400", "send 00 0c 03",
                               "receive 00 03 06", "close 00"),
     "refused": stack(BARE, *CONNECT, "segment 00 00 04 00 00 00", "get 00 10 00", "close 00"),
+    "simultaneous": stack(0, *CONNECT, "segment 00 00 05 00 00", "shutdown 00 01",
+                          "answer 00 00 00", "answer 00 0c 00", "elapse_long 07"),
     "silent": stack(0, *CONNECT, "elapse_long 08", "get 00 10 00", "connect 00 800400"),
     "accept": stack(0, *ACCEPT, "answer 00 01 03 00", "receive 01 05 00", "send 01 0b 00",
                     "answer 00 00 00", "answer 00 0c 00", "close 01", "answer 00 00 00",
