@@ -9,6 +9,7 @@
 #include "callback/port.h"
 #include "dpdk/eal.h"
 #include "dpdk/port.h"
+#include "dpdk/preparation.h"
 
 namespace sluice::runtime {
 namespace {
@@ -21,20 +22,31 @@ bool IsPciAddress(const std::string& device) {
          device.find_first_not_of("0123456789abcdefABCDEF:.") == std::string::npos;
 }
 
+dpdk::PortConfig MakePortConfig(const InterfaceSettings& interface, const LimitSettings& limits) {
+  dpdk::PortConfig port;
+  port.device = interface.device;
+  port.queues = interface.queues;
+  port.mtu = interface.mtu;
+  port.mac = interface.mac;
+  port.packets_per_queue = limits.mbufs;
+  port.trusted_link = interface.trusted_link;
+  return port;
+}
+
 dpdk::EalConfig MakeEalConfig(const Configuration& configuration) {
-  // An mbuf takes 128 bytes, its room 2,048 and its headroom 128; pools add rings and padding.
-  constexpr uint64_t kBytesPerMbuf = 2560;
+  constexpr uint64_t kPoolBytesPerMbuf = 256;  // headers, padding, the ring
   constexpr uint64_t kOtherMib = 64;
   dpdk::EalConfig eal;
-  uint64_t mbufs = 0;
+  uint64_t bytes = 0;
   for (const InterfaceSettings& interface : configuration.interfaces) {
     if (IsCallback(interface)) continue;
-    mbufs += uint64_t{configuration.limits.mbufs} * interface.queues;
+    const dpdk::PortConfig port = MakePortConfig(interface, configuration.limits);
+    bytes += uint64_t{port.packets_per_queue} * port.queues *
+             (dpdk::MbufBytes(port) + kPoolBytesPerMbuf);
     if (IsPciAddress(interface.device)) eal.pci_devices.push_back(interface.device);
   }
-  eal.memory_mib = configuration.memory_mib != 0
-                       ? configuration.memory_mib
-                       : static_cast<uint32_t>((mbufs * kBytesPerMbuf >> 20) + kOtherMib);
+  eal.memory_mib = configuration.memory_mib != 0 ? configuration.memory_mib
+                                                 : static_cast<uint32_t>((bytes >> 20) + kOtherMib);
   switch (configuration.hugepages) {
     case HugepageUse::kAuto:
       eal.hugepages = dpdk::Hugepages::kAuto;
@@ -49,17 +61,6 @@ dpdk::EalConfig MakeEalConfig(const Configuration& configuration) {
   eal.extra_arguments = configuration.eal_arguments;
   eal.verbose = configuration.log_level >= LogLevel::kInfo;
   return eal;
-}
-
-dpdk::PortConfig MakePortConfig(const InterfaceSettings& interface, const LimitSettings& limits) {
-  dpdk::PortConfig port;
-  port.device = interface.device;
-  port.queues = interface.queues;
-  port.mtu = interface.mtu;
-  port.mac = interface.mac;
-  port.packets_per_queue = limits.mbufs;
-  port.trusted_link = interface.trusted_link;
-  return port;
 }
 
 // A card negotiates with its switch, and a memif client meets its server: a program that connects

@@ -151,6 +151,18 @@ def becomes_the_program(bed):
 
 
 @test(sluice_only=True)
+def large_frames_find_their_memory(bed):
+    """What DPDK reserves by itself is enough for packets of this size, as many as by default."""
+    path = bed.path("large.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("hugepages: never\n"
+                   "interfaces: [{device: net_null0, mtu: 9000, addresses: [192.0.2.1/24]}]\n")
+    done = sluice(bed, "run", "--config", path, "--",
+                  PYTHON, "-c", "import socket; socket.socket()")
+    assert done.returncode == 0, done.stderr
+
+
+@test(sluice_only=True)
 def help_and_version(bed):
     for arguments in (("--help",), ("help",), ("help", "run"), ("run", "--help"), ("ss", "--help"),
                       ("doctor", "--help"), ("version",), ("--version",)):
