@@ -296,8 +296,7 @@ bool Run::finished() const {
       ++open;
     }
   }
-  // A ghost that somebody reset counts too.
-  return closed >= 2 * connections_ && open == 0;
+  return closed == 2 * connections_ && open == 0;
 }
 
 Instant Run::NextInstant() {
