@@ -44,12 +44,12 @@ class End {
   bool closed() const { return closed_; }
   // Closes an end that no peer belongs to (see Run::is_ghost).
   void Abandon() {
-    closed_ = abandoned_ = true;
+    closed_ = true;
     host_->region().commands(0).Push({.operation = Operation::kClose, .handle = handle_});
   }
-  bool abandoned() const { return abandoned_; }
   const Host* host() const { return host_; }
   Instant next() const { return closed_ ? Instant::Never() : next_; }
+  uint64_t sends() const { return sends_; }
   uint32_t total() const { return total_; }
   uint32_t received() const { return received_; }
   bool saw_end() const { return saw_end_; }
@@ -66,7 +66,7 @@ class End {
   uint32_t total_;
   Duration pace_;
   uint32_t sent_ = 0, received_ = 0;
-  bool shut_ = false, saw_end_ = false, closed_ = false, abandoned_ = false;
+  bool shut_ = false, saw_end_ = false, closed_ = false;
   Instant next_;
 };
 
@@ -281,20 +281,22 @@ std::string Run::ActAll(Instant now) {
 }
 
 // SYN cookies keep no state: an acknowledgment that was delayed until its connection was over opens
-// one more, that the client then resets. It must not have brought any data.
+// one more, that the client then resets. It may even bring that connection's FIN, so that the ghost
+// says all it has to say and closes; but it must not have brought any data.
 bool Run::is_ghost(const End& end) const {
-  return cookies_ && end.host() == server_.get() && end.received() == 0;
+  if (!cookies_ || end.host() != server_.get() || end.received() != 0) return false;
+  // The connection itself was accepted before.
+  const auto first = std::find_if(ends_.begin(), ends_.end(), [&](const auto& other) {
+    return other->host() == end.host() && other->sends() == end.sends();
+  });
+  return first->get() != &end;
 }
 
 bool Run::finished() const {
   size_t closed = 0, open = 0;
   for (const auto& end : ends_) {
-    if (end->abandoned()) continue;
-    if (end->closed()) {
-      ++closed;
-    } else if (!is_ghost(*end)) {
-      ++open;
-    }
+    if (is_ghost(*end)) continue;
+    ++(end->closed() ? closed : open);
   }
   return closed == 2 * connections_ && open == 0;
 }
@@ -320,7 +322,7 @@ std::string Run::CheckEnd() {
   uint64_t sent = 0, received = 0;
   for (const auto& end : ends_) {
     if (!end->closed()) end->Abandon();
-    if (end->abandoned()) continue;
+    if (is_ghost(*end)) continue;
     sent += end->total();
     received += end->received();
   }
