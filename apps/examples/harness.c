@@ -69,8 +69,8 @@ static void Send(int syn, int fin) {
   while (sluice_poll()) continue;
 }
 
-/* Takes the next segment that Sluice sent. Returns the bytes of its payload, or -1: there is none.
- * */
+/* Takes the next segment that Sluice sent. Returns the bytes of its payload, -1 if there is none.
+ */
 static int Receive(struct segment* s, const uint8_t** payload) {
   ssize_t length = sluice_port_output(0, s, sizeof *s);
   if (length == 0) return -1;

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "dpdk/capability.h"
 #include "machine.h"
 #include "rte_version.h"
 #include "verb.h"
@@ -45,8 +46,8 @@ const char* NameOf(State state) {
 
 Finding ExaminePrivileges() {
   std::vector<std::string> lacking;
-  if (!HasCapability(Capability::kNetRaw)) lacking.push_back("CAP_NET_RAW");
-  if (!HasCapability(Capability::kNetAdmin)) lacking.push_back("CAP_NET_ADMIN");
+  if (!dpdk::HasCapability(dpdk::Capability::kNetRaw)) lacking.push_back("CAP_NET_RAW");
+  if (!dpdk::HasCapability(dpdk::Capability::kNetAdmin)) lacking.push_back("CAP_NET_ADMIN");
   if (lacking.empty())
     return {"privilege", State::kGood, "may open packet sockets and devices", ""};
   return {"privilege", State::kMissing, absl::StrCat("lacks ", absl::StrJoin(lacking, ", ")),
@@ -91,7 +92,7 @@ Finding ExamineHugepages() {
 
 Finding ExamineLocking() {
   uint64_t bytes = LockableBytes();
-  if (bytes == UINT64_MAX || HasCapability(Capability::kIpcLock)) {
+  if (bytes == UINT64_MAX || dpdk::HasCapability(dpdk::Capability::kIpcLock)) {
     return {"memory lock", State::kGood, "no limit", ""};
   }
   return {"memory lock", State::kOptional, absl::StrCat("at most ", bytes >> 10, " KiB"),

@@ -71,12 +71,6 @@ bool BindsForUserSpace(const std::string& driver) {
 
 }  // namespace
 
-bool HasCapability(Capability capability) {
-  std::string effective = ValueOf("/proc/self/status", "CapEff");
-  uint64_t bits = strtoull(effective.c_str(), nullptr, 16);
-  return (bits >> static_cast<int>(capability)) & 1;
-}
-
 std::vector<HugepageSize> Hugepages() {
   std::vector<HugepageSize> sizes;
   const fs::path root = "/sys/kernel/mm/hugepages";

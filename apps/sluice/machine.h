@@ -2,7 +2,6 @@
 // /sys and the file system, without starting DPDK. Every function may be called by any user.
 //
 // Example:
-//   if (!HasCapability(Capability::kNetRaw)) ...
 //   for (const NetworkDevice& nic : PciNetworkDevices()) std::cout << nic.address;
 #pragma once
 
@@ -12,10 +11,6 @@
 #include <vector>
 
 namespace sluice::apps {
-
-// Numbers of capabilities(7).
-enum class Capability : int { kNetAdmin = 12, kNetRaw = 13, kIpcLock = 14, kSysAdmin = 21 };
-bool HasCapability(Capability capability);
 
 struct HugepageSize {
   uint64_t page_kib = 0;

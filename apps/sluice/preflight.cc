@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dpdk/capability.h"
 #include "dpdk/device_string.h"
 #include "dpdk/kernel_interface.h"
 #include "machine.h"
@@ -43,9 +44,9 @@ absl::Status CheckKernelInterface(const dpdk::Device& device) {
   }
   absl::StatusOr<dpdk::KernelInterface> interface = dpdk::FindKernelInterface(*name);
   if (!interface.ok()) return interface.status();
-  if (!HasCapability(Capability::kNetRaw)) return Lacks(device.name, "CAP_NET_RAW");
+  if (!dpdk::HasCapability(dpdk::Capability::kNetRaw)) return Lacks(device.name, "CAP_NET_RAW");
   // The drivers set the interface's flags, even to what they are.
-  if (!HasCapability(Capability::kNetAdmin)) return Lacks(device.name, "CAP_NET_ADMIN");
+  if (!dpdk::HasCapability(dpdk::Capability::kNetAdmin)) return Lacks(device.name, "CAP_NET_ADMIN");
   return absl::OkStatus();
 }
 
@@ -63,7 +64,8 @@ absl::Status CheckVirtualDevice(const dpdk::Device& device) {
     return CheckKernelInterface(device);
   }
   if (device.driver == "net_tap") {
-    if (!HasCapability(Capability::kNetAdmin)) return Lacks(device.name, "CAP_NET_ADMIN");
+    if (!dpdk::HasCapability(dpdk::Capability::kNetAdmin))
+      return Lacks(device.name, "CAP_NET_ADMIN");
     if (!HasTun()) {
       return absl::FailedPreconditionError(
           absl::StrCat("the device ", device.name, " needs /dev/net/tun; run: modprobe tun"));

@@ -1,13 +1,11 @@
 // Opening a DPDK device, step by step: attach, negotiate, pools and queues, start, wake.
 
-#include <linux/capability.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/lifo_pool_ops.h"
+#include "dpdk/capability.h"
 #include "dpdk/eal.h"
 #include "dpdk/packet_socket.h"
 #include "dpdk/port.h"
@@ -100,13 +99,9 @@ constexpr const char* DriverDirectory() {
 #endif
 }
 
-// Root in a container often lacks some of these.
 bool MayUseDevices() {
-  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
-  if (::syscall(SYS_capget, &header, data) != 0) return geteuid() == 0;
-  constexpr uint32_t kNeeded = 1u << CAP_NET_RAW | 1u << CAP_NET_ADMIN | 1u << CAP_IPC_LOCK;
-  return (data[0].effective & kNeeded) == kNeeded;
+  return HasCapability(Capability::kNetRaw) && HasCapability(Capability::kNetAdmin) &&
+         HasCapability(Capability::kIpcLock);
 }
 
 std::string ErrorText(int error) { return rte_strerror(error < 0 ? -error : error); }

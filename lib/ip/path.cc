@@ -130,7 +130,6 @@ bool IsOurs(const Core& core, const IpAddress& source, uint16_t interface) {
   return entry != nullptr && entry->kind == DestinationKind::kUnicast;
 }
 
-// The destination is this host. False: it is not.
 void FindAbilities(const Interface& interface, Path* path) {
   const InterfaceConfig& can = interface.config;
   const bool loopback = interface.is_loopback();  // whose packets nobody can spoil
@@ -142,6 +141,7 @@ void FindAbilities(const Interface& interface, Path* path) {
       can.tx_tcp_segmentation ? std::min<uint32_t>(can.tso_bytes_max, 65535 - 60 - 60) : 0;
 }
 
+// The destination is this host. False: it is not.
 bool FindLocal(const Core& core, const IpAddress& source, Path* path) {
   const IpAddress& destination = path->destination;
   const uint16_t scope =
