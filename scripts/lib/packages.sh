@@ -2,7 +2,7 @@
 
 build_packages=(
   ca-certificates g++ gcc git meson ninja-build pkg-config ccache valgrind
-  libdpdk-dev dpdk libbsd-dev libnuma-dev libpcap-dev
+  libdpdk-dev dpdk dpdk-dev libbsd-dev libnuma-dev libpcap-dev
   libabsl-dev libcli11-dev libyaml-cpp-dev nlohmann-json3-dev catch2
   libbenchmark-dev
 )
