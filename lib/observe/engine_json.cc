@@ -91,9 +91,9 @@ json RouteJson(const ip::Route& route) {
       {"metric", route.metric}};
 }
 
-json PoolJson(const table::IndexPool& pool, uint32_t capacity) {
+json PoolJson(const table::IndexPool& pool, uint32_t capacity, uint32_t used) {
   return {{"limit", capacity},
-          {"used", pool.used.load()},
+          {"used", used},
           {"hits", pool.exhausted.load()},
           {"corrupt", pool.corrupt.load()}};
 }
@@ -147,8 +147,8 @@ json LimitsJson(const EngineFacts& facts) {
   const table::RegionLimits& region = facts.region->limits();
   const table::RegionHeader& header = facts.region->header();
   json limits;
-  limits["buffers"] = PoolJson(header.buffers, region.buffers);
-  limits["blocks"] = PoolJson(header.blocks, region.blocks);
+  limits["buffers"] = PoolJson(header.buffers, region.buffers, facts.region->buffers_used());
+  limits["blocks"] = PoolJson(header.blocks, region.blocks, facts.region->blocks_used());
   limits["buffer_bytes"] = {{"limit", region.buffer_bytes}};
   if (!facts.answered) {
     limits["sockets"] = {{"limit", region.sockets}};

@@ -218,10 +218,14 @@ Handle ReadConnection(const Region& region, Entry& listener) {
 bool RingDoorbell(const Region& region, uint32_t index) {
   Entry& entry = region.entry(index);
   uint32_t engine = entry.engine.load();
-  // The exchange is a full fence: what was pushed is visible before the engine's sleep is read.
-  if (entry.doorbell_pending.Exchange(1) == 0) region.doorbells(engine).Push(index);
-  // The engine says that it sleeps and then looks at the queue once more; we the other way round.
+  // What was pushed is visible before these looks: an engine that has yet to clear the flag will
+  // see it, and one that has cleared it is rung again.
   std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (entry.doorbell_pending.load() == 0 && entry.doorbell_pending.Exchange(1) == 0) {
+    region.doorbells(engine).Push(index);
+    // The engine says that it sleeps and then looks at the queue once more; we the other way round.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  }
   return region.lane(engine).engine_sleeps.load() != 0;
 }
 

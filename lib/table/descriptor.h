@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "table/cell.h"
+#include "table/index_pool.h"
 #include "wire/address.h"
 
 namespace sluice::table {
@@ -31,8 +32,9 @@ static_assert(sizeof(Descriptor) == 16);
 struct alignas(128) RingBlock {
   static constexpr uint32_t kSlots = 7;
   Descriptor slots[kSlots];
-  Cell<uint32_t> next;  // next block of the ring, or of the free list
-  uint32_t unused[3];
+  // In a ring, `next` is the next block, kNone at the end.
+  FreeLink link;
+  uint32_t unused[2];
 };
 static_assert(sizeof(RingBlock) == 128);
 

@@ -2,6 +2,7 @@
 
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdlib>
 #include <new>
@@ -86,19 +87,23 @@ std::optional<Region> Region::Attach(void* memory, size_t bytes) {
 }
 
 uint32_t Region::TakeBlock() const {
-  uint32_t index = header().blocks.Take([this](uint32_t i) -> auto& { return block(i).next; });
-  if (index != kNone) block(index).next.store(kNone);
+  const auto link = [this](uint32_t i) -> FreeLink& { return BlockLink(i); };
+  const uint32_t index =
+      cache_ != nullptr ? cache_->blocks.Take(header().blocks, link) : header().blocks.Take(link);
+  if (index != kNone) block(index).link.next.store(kNone);
   return index;
 }
 
 void Region::ReturnBlock(uint32_t index) const {
-  header().blocks.Return(
-      index, [this](uint32_t i) -> auto& { return block(i).next; });
+  const auto link = [this](uint32_t i) -> FreeLink& { return BlockLink(i); };
+  if (cache_ != nullptr) return cache_->blocks.Return(index, header().blocks, link);
+  header().blocks.Return(index, link);
 }
 
 uint32_t Region::TakeBuffer() const {
-  uint32_t index =
-      header().buffers.Take([this](uint32_t i) -> auto& { return buffer_header(i).next; });
+  const auto link = [this](uint32_t i) -> FreeLink& { return BufferLink(i); };
+  const uint32_t index = cache_ != nullptr ? cache_->buffers.Take(header().buffers, link)
+                                           : header().buffers.Take(link);
   if (index != kNone) buffer_header(index).references.store(1);
   return index;
 }
@@ -108,8 +113,28 @@ void Region::DropReference(uint32_t buffer) const {
   // The only holder need not pay for an atomic read-modify-write.
   if (references.Acquire() != 1 && references.Subtract(1) != 1) return;
   references.store(0);
-  header().buffers.Return(
-      buffer, [this](uint32_t i) -> auto& { return buffer_header(i).next; });
+  const auto link = [this](uint32_t i) -> FreeLink& { return BufferLink(i); };
+  if (cache_ != nullptr) return cache_->buffers.Return(buffer, header().buffers, link);
+  header().buffers.Return(buffer, link);
+}
+
+void Region::ReleaseStorage() const {
+  if (cache_ == nullptr) return;
+  cache_->blocks.Flush(header().blocks, [this](uint32_t i) -> FreeLink& { return BlockLink(i); });
+  cache_->buffers.Flush(header().buffers,
+                        [this](uint32_t i) -> FreeLink& { return BufferLink(i); });
+}
+
+uint32_t Region::blocks_used() const {
+  const uint32_t used =
+      header().blocks.Used([this](uint32_t i) -> FreeLink& { return BlockLink(i); });
+  return used - (cache_ != nullptr ? std::min(cache_->blocks.size(), used) : 0);
+}
+
+uint32_t Region::buffers_used() const {
+  const uint32_t used =
+      header().buffers.Used([this](uint32_t i) -> FreeLink& { return BufferLink(i); });
+  return used - (cache_ != nullptr ? std::min(cache_->buffers.size(), used) : 0);
 }
 
 void Region::ShareMbufs(const void* anchor) {

@@ -37,7 +37,7 @@ struct RegionLimits {
 
 // In front of every buffer's storage.
 struct alignas(64) BufferHeader {
-  Cell<uint32_t> next;        // free list
+  FreeLink link;
   Cell<uint32_t> references;  // descriptors that point here, and the sender's open_buffer
 };
 
@@ -51,6 +51,14 @@ struct RegionHeader {
   uint64_t total_bytes;
   IndexPool buffers;
   IndexPool blocks;
+};
+
+// What an engine keeps at hand of a region's storage, for its view alone.
+struct StorageCache {
+  explicit StorageCache(const RegionLimits& limits)
+      : blocks(limits.blocks), buffers(limits.buffers) {}
+  IndexCache blocks;
+  IndexCache buffers;
 };
 
 class Region {
@@ -87,11 +95,19 @@ class Region {
   uint32_t slot_queue_mask() const { return slot_queue_mask_; }
   static constexpr uint32_t kCommandMask = kCommandSlots - 1;
 
+  // From now on this view, and copies of it, take and return by way of `cache`, which belongs to
+  // one thread at a time and outlives their use. ReleaseStorage gives back what is in it.
+  void UseCache(StorageCache* cache) { cache_ = cache; }
+  void ReleaseStorage() const;
+
   // Ring blocks. Take returns kNone at the limit.
   uint32_t TakeBlock() const;
   void ReturnBlock(uint32_t block) const;
   bool HasBlock(uint32_t block) const { return block < limits_.blocks; }
   RingBlock& block(uint32_t index) const { return blocks_[index]; }
+  // How many are handed out; those in a cache are not, if this view uses it.
+  uint32_t blocks_used() const;
+  uint32_t buffers_used() const;
 
   // Payload buffers. Take returns one with a single reference, or kNone at the limit.
   uint32_t TakeBuffer() const;
@@ -124,6 +140,8 @@ class Region {
 
  private:
   struct Geometry;
+  FreeLink& BlockLink(uint32_t index) const { return blocks_[index].link; }
+  FreeLink& BufferLink(uint32_t index) const { return buffer_header(index).link; }
   Region(void* memory, const RegionLimits& limits);
   template <typename T>
   T* InLane(uint32_t engine, size_t offset) const {
@@ -141,6 +159,7 @@ class Region {
   size_t doorbells_offset_ = 0, events_offset_ = 0, replies_offset_ = 0;  // within a share
   uintptr_t mbuf_base_ = 0;
   uint32_t slot_queue_mask_ = 0;
+  StorageCache* cache_ = nullptr;
   RegionLimits limits_;
 };
 

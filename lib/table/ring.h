@@ -28,7 +28,7 @@ inline bool RingPush(const Region& region, RingProducer& producer, const RingCon
       producer.first_position.store(cursor.position);
       producer.first_block.store(block);
     } else {
-      region.block(cursor.block).next.store(block);
+      region.block(cursor.block).link.next.store(block);
       // Keep the mark behind the consumer, so that it is not met again when positions wrap.
       uint32_t head = consumer.head.load();
       if (static_cast<int32_t>(head - producer.first_position.load()) > (1 << 30)) {
@@ -54,7 +54,7 @@ inline void RingUndo(const Region& region, RingProducer& producer, Cursor& curso
   uint32_t block = mark.block == kNone ? producer.first_block.load() : mark.block;
   bool keep = mark.block != kNone;
   while (cursor.position != mark.position && region.HasBlock(block)) {
-    uint32_t next = block == cursor.block ? kNone : region.block(block).next.load();
+    uint32_t next = block == cursor.block ? kNone : region.block(block).link.next.load();
     if (!keep) region.ReturnBlock(block);
     keep = false;
     block = next;
@@ -79,7 +79,7 @@ inline bool RingSettle(const Region& region, const RingProducer& producer, Curso
   } else if (cursor.block == kNone) {
     return false;
   } else if (cursor.slot == RingBlock::kSlots) {
-    next = region.block(cursor.block).next.load();
+    next = region.block(cursor.block).link.next.load();
     left = cursor.block;
   } else {
     return true;

@@ -68,7 +68,8 @@ uint32_t ShareStart(const RegionLimits& limits, uint32_t lane) {
 }  // namespace
 
 SocketTable::SocketTable(const Region& region, uint8_t lane)
-    : region_(region),
+    : storage_(region.limits()),
+      region_(region),
       lane_(lane),
       defaults_(std::make_unique<Options>()),
       first_(ShareStart(region.limits(), lane)),
@@ -76,6 +77,7 @@ SocketTable::SocketTable(const Region& region, uint8_t lane)
       fresh_(first_),
       next_socket_id_(lane + uint64_t{1}) {
   sides_ = std::make_unique<EngineSide[]>(end_ - first_);
+  region_.UseCache(&storage_);
   SetDefaults(*defaults_);
   free_.reserve(end_ - first_);
 }
@@ -84,6 +86,7 @@ SocketTable::~SocketTable() {
   for (uint32_t index = first_; index < fresh_; ++index) {
     if (Socket socket = At(index)) Close(socket);
   }
+  region_.ReleaseStorage();
 }
 
 // Every field but the generation and the options starts from zero or "none".

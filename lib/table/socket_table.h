@@ -83,14 +83,17 @@ class Socket {
 
 class SocketTable {
  public:
-  // `region` outlives the table.
+  // The region's memory outlives the table.
   SocketTable(const Region& region, uint8_t lane);
   // Frees what open sockets still hold; their packets' pools outlive the table.
   ~SocketTable();
   SocketTable(const SocketTable&) = delete;
   SocketTable& operator=(const SocketTable&) = delete;
 
+  // The engine's view, with blocks and buffers kept at hand.
   const Region& region() const { return region_; }
+  // Region::ShareMbufs for this view, where the region given was not told before.
+  void ShareMbufs(const void* anchor) { region_.ShareMbufs(anchor); }
   uint8_t lane() const { return lane_; }
   Options& defaults() { return *defaults_; }
   const TableCounters& counters() const { return counters_; }
@@ -112,7 +115,8 @@ class SocketTable {
   friend class Socket;
   void ResetEntry(Entry& entry);
 
-  const Region& region_;
+  StorageCache storage_;
+  Region region_;  // this engine's view
   uint8_t lane_;
   std::unique_ptr<Options> defaults_;
   std::unique_ptr<EngineSide[]> sides_;

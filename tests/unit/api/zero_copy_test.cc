@@ -15,7 +15,7 @@
 namespace sluice::api {
 namespace {
 
-uint32_t BuffersUsed() { return state.region.header().buffers.used.load(); }
+uint32_t BuffersUsed() { return state.region.buffers_used(); }
 
 std::string Text(const iovec& piece) {
   return {static_cast<const char*>(piece.iov_base), piece.iov_len};

@@ -49,7 +49,7 @@ TEST_CASE("datagrams keep their borders, their senders and their order") {
   bool shared = GENERATE(false, true);
   rte_mbuf* anchor = rte_pktmbuf_alloc(pool.get());
   rte_pktmbuf_free(anchor);
-  if (shared) f.region.ShareMbufs(anchor);
+  if (shared) f.ShareMbufs(anchor);
   Socket socket = f.OpenDatagram();
   ReceiveReader reader(f.region, socket.entry());
   CHECK_FALSE(ReadOne(reader, 10).ok);
@@ -80,7 +80,7 @@ TEST_CASE("a datagram whose bytes another packet shares keeps them as they are")
   Fixture f;
   PlainPool pool(16);
   rte_mbuf* original = Packet(pool, "shared");
-  f.region.ShareMbufs(original);
+  f.ShareMbufs(original);
   std::memset(original->buf_addr, 0x55, original->data_off);
   rte_mbuf* packet = original;
   SECTION("a clone") { packet = rte_pktmbuf_clone(original, pool.get()); }

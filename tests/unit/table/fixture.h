@@ -28,8 +28,12 @@ class Fixture {
   Socket OpenDatagram() {
     return table.Find(table.Open(Type::kDatagram, IPPROTO_UDP, AF_INET, Status::kUnconnected));
   }
-  uint32_t buffers_used() const { return region.header().buffers.used.load(); }
-  uint32_t blocks_used() const { return region.header().blocks.used.load(); }
+  void ShareMbufs(const void* anchor) {
+    region.ShareMbufs(anchor);
+    table.ShareMbufs(anchor);
+  }
+  uint32_t buffers_used() const { return region.buffers_used(); }
+  uint32_t blocks_used() const { return region.blocks_used(); }
 
  private:
   static void* Allocate(size_t bytes) {

@@ -36,37 +36,73 @@ TEST_CASE("a scribbled free list ends the list and is counted") {
   uint32_t first = f.region.TakeBlock(), second = f.region.TakeBlock();
   f.region.ReturnBlock(first);
   f.region.ReturnBlock(second);
-  f.region.block(second).next.store(0xdeadbeef);
+  f.region.block(second).link.next.store(0xdeadbeef);
   CHECK(f.region.TakeBlock() == second);
   CHECK(f.region.TakeBlock() == 2);  // a fresh one: the rest of the list is lost
   CHECK(f.region.header().blocks.corrupt.load() == 1);
 }
 
+TEST_CASE("a cache serves its owner, gives back in bulk, and leaves small pools alone") {
+  Fixture f({.sockets = 4, .buffers = 8, .blocks = 4096});
+  StorageCache cache(f.region.limits());
+  Region cached = f.region;
+  cached.UseCache(&cache);
+  std::vector<uint32_t> held;
+  for (int i = 0; i < 100; ++i) held.push_back(cached.TakeBlock());
+  CHECK(f.blocks_used() == 100);
+  for (uint32_t block : held) cached.ReturnBlock(block);
+  CHECK(cached.blocks_used() == 0);
+  CHECK(f.blocks_used() == cache.blocks.size());
+  CHECK(cache.blocks.size() > 0);
+  CHECK(cache.blocks.size() <= 32);
+  // What was returned last comes first.
+  CHECK(cached.TakeBlock() == held.back());
+  cached.ReturnBlock(held.back());
+  cached.ReleaseStorage();
+  CHECK(f.blocks_used() == 0);
+  // Every index is there once.
+  std::vector<bool> seen(100);
+  for (int i = 0; i < 100; ++i) {
+    const uint32_t block = f.region.TakeBlock();
+    REQUIRE(block < 100);
+    CHECK_FALSE(seen[block]);
+    seen[block] = true;
+  }
+  const uint32_t buffer = cached.TakeBuffer();
+  cached.DropReference(buffer);
+  CHECK(cache.buffers.size() == 0);
+  CHECK(f.buffers_used() == 0);
+}
+
 TEST_CASE("threads that take and return blocks never hold the same one") {
-  Fixture f({.sockets = 4, .buffers = 8, .blocks = 32});
-  std::vector<std::atomic<int>> owners(32);
+  Fixture f({.sockets = 4, .buffers = 8, .blocks = 64});
+  std::vector<std::atomic<int>> owners(64);
   std::atomic<int> clashes{0};
-  auto work = [&](uint64_t seed) {
+  auto work = [&](uint64_t seed, Region region) {
     Random random(seed);
     std::vector<uint32_t> held;
     for (int i = 0; i < 20000; ++i) {
       if (held.size() < 8 && random.Below(2) == 0) {
-        uint32_t block = f.region.TakeBlock();
+        uint32_t block = region.TakeBlock();
         if (block == kNone) continue;
         if (owners[block].exchange(1) != 0) ++clashes;
         held.push_back(block);
       } else if (!held.empty()) {
         owners[held.back()].store(0);
-        f.region.ReturnBlock(held.back());
+        region.ReturnBlock(held.back());
         held.pop_back();
       }
     }
     for (uint32_t block : held) {
       owners[block].store(0);
-      f.region.ReturnBlock(block);
+      region.ReturnBlock(block);
     }
+    region.ReleaseStorage();
   };
-  std::thread a(work, 1), b(work, 2), c(work, 3);
+  StorageCache cache({.blocks = 4096});
+  Region cached = f.region;
+  cached.UseCache(&cache);
+  std::thread a(work, 1, f.region), b(work, 2, f.region), c(work, 3, cached);
   a.join();
   b.join();
   c.join();

@@ -67,7 +67,7 @@ TEST_CASE("mbufs are named by distance once they are shared") {
   PlainPool pool(4);
   rte_mbuf* packet = rte_pktmbuf_alloc(pool.get());
   CHECK(f.region.MbufReference(packet) == kNone);
-  f.region.ShareMbufs(packet);
+  f.ShareMbufs(packet);
   uint32_t reference = f.region.MbufReference(packet);
   REQUIRE(Region::IsMbuf(reference));
   CHECK(f.region.MbufAt(reference) == packet);

@@ -60,7 +60,7 @@ TEST_CASE("a stream survives an application and an engine in two threads, receiv
   PlainPool pool(64);
   rte_mbuf* anchor = rte_pktmbuf_alloc(pool.get());
   rte_pktmbuf_free(anchor);
-  f.region.ShareMbufs(anchor);
+  f.ShareMbufs(anchor);
   Socket socket = f.OpenStream();
   bool right = true;
   std::thread application([&] {

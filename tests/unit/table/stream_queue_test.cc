@@ -148,7 +148,7 @@ TEST_CASE("a receive queue behaves as a string does, for many seeds, and gives a
     Random random(seed);
     Fixture f({.sockets = 4, .buffers = 24, .buffer_bytes = 256, .blocks = 24});
     PlainPool pool(64);
-    if (seed % 3 != 0) f.region.ShareMbufs(Anchor(pool));
+    if (seed % 3 != 0) f.ShareMbufs(Anchor(pool));
     Socket socket = f.OpenStream();
     ReceiveReader reader(f.region, socket.entry());
     std::string model;
@@ -189,7 +189,7 @@ TEST_CASE("a receive queue behaves as a string does, for many seeds, and gives a
 TEST_CASE("many small unread pieces do not pin an mbuf each") {
   Fixture f;
   PlainPool pool(64);
-  f.region.ShareMbufs(Anchor(pool));
+  f.ShareMbufs(Anchor(pool));
   Socket socket = f.OpenStream();
   for (int i = 0; i < 500; ++i) {
     REQUIRE(socket.receive_queue().Push(Packet(pool, "x"), false));
@@ -202,7 +202,7 @@ TEST_CASE("many small unread pieces do not pin an mbuf each") {
 TEST_CASE("zero copy: the front of a receive queue lies where it was received") {
   Fixture f;
   PlainPool pool(8);
-  f.region.ShareMbufs(Anchor(pool));
+  f.ShareMbufs(Anchor(pool));
   Socket socket = f.OpenStream();
   rte_mbuf* packet = Packet(pool, "payload");
   const uint8_t* where = rte_pktmbuf_mtod(packet, const uint8_t*);

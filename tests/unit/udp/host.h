@@ -46,6 +46,7 @@ class Host {
         ip(IpConfig(number)),
         udp(UdpConfig(options.udp), table, ip, {number, 99}) {
     region_.ShareMbufs(pool_.get());
+    table.ShareMbufs(pool_.get());
     ip::InterfaceConfig interface;
     interface.name = "eth0";
     interface.mac = {{2, 0, 0, 0, 0, number}};
@@ -134,8 +135,8 @@ class Host {
   // Every packet and buffer has come back.
   void RequireNoLeak() {
     REQUIRE(pool_.available() + ip.looped_packets() == pool_.count());
-    REQUIRE(region_.header().buffers.used.load() == 0);
-    REQUIRE(region_.header().blocks.used.load() == 0);
+    REQUIRE(table.region().buffers_used() == 0);
+    REQUIRE(table.region().blocks_used() == 0);
   }
   const table::Region& region() const { return region_; }
 
