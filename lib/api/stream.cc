@@ -150,7 +150,36 @@ int NothingToReceive(const OpenSocket& socket, uint32_t flags, bool take_error) 
   }
 }
 
+namespace {
+
+// The common case: bytes wait, and whatever there is will do. 0: it is not that.
+ssize_t ReceiveAtOnce(const OpenSocket& socket, const iovec& piece) {
+  Entry& entry = *socket.entry;
+  uint32_t count;
+  bool ring;
+  {
+    LockHolder holder(entry.receive_lock);
+    if (!socket.IsOpen() || socket.side->lent_bytes != 0 ||
+        (entry.engine_flags.Acquire() & table::kUrgentPending) != 0 ||
+        entry.options.receive_low_water_bytes.load() > 1) {
+      return 0;
+    }
+    const uint32_t before = entry.receive_consumer.bytes.load();
+    table::ReceiveReader reader(state.region, entry);
+    count = reader.Read({static_cast<uint8_t*>(piece.iov_base), piece.iov_len}, false);
+    if (count == 0) return 0;
+    ring = ShouldRing(socket, before);
+  }
+  if (ring) RingEngine(socket);
+  return count;
+}
+
+}  // namespace
+
 ssize_t ReceiveStream(const OpenSocket& socket, std::span<const iovec> pieces, int flags) {
+  if ((flags & ~MSG_DONTWAIT) == 0 && pieces.size() == 1) [[likely]] {
+    if (const ssize_t received = ReceiveAtOnce(socket, pieces[0])) return received;
+  }
   if ((flags & MSG_OOB) != 0) return ReceiveUrgent(socket, pieces, flags);
   if ((flags & MSG_ERRQUEUE) != 0) return -EAGAIN;  // streams report errors by themselves
   const ssize_t total = TotalBytes(pieces);
@@ -262,12 +291,36 @@ Attempt TrySend(const OpenSocket& socket, PieceCursor& from, size_t left, int fl
 
 }  // namespace
 
+namespace {
+
+// The common case: there is room for all. Returns how much was queued; 0: it is not that.
+uint32_t SendAtOnce(const OpenSocket& socket, const iovec& piece) {
+  Entry& entry = *socket.entry;
+  uint32_t taken;
+  {
+    LockHolder holder(entry.send_lock);
+    table::SendWriter writer(state.region, entry);
+    if (!socket.IsOpen() || CanSend(socket, false) != 0 || writer.Room() < piece.iov_len) return 0;
+    SetMore(entry, false);
+    taken = writer.Write({static_cast<const uint8_t*>(piece.iov_base), piece.iov_len});
+  }
+  if (taken != 0) RingEngine(socket);
+  return taken;
+}
+
+}  // namespace
+
 ssize_t SendStream(const OpenSocket& socket, std::span<const iovec> pieces, int flags) {
   const ssize_t total = TotalBytes(pieces);
   if (total < 0) return total;
   PieceCursor from(pieces);
-  BlockingWait wait(socket, table::kEventOut, socket.entry->options.send_timeout_ns.load());
   size_t done = 0;
+  if ((flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)) == 0 && pieces.size() == 1) [[likely]] {
+    done = SendAtOnce(socket, pieces[0]);
+    if (done != 0 && done == pieces[0].iov_len) return total;
+    from.Advance(done);
+  }
+  BlockingWait wait(socket, table::kEventOut, socket.entry->options.send_timeout_ns.load());
   const size_t wanted = static_cast<size_t>(total);
   for (bool turned = false;;) {
     const Attempt attempt = TrySend(socket, from, wanted - done, flags, done == 0);
