@@ -7,8 +7,12 @@
 #include <rte_mempool.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace sluice::dpdk {
 namespace {
+
+constexpr size_t kTransmitBurst = 64;
 
 // Of a counter that one thread writes.
 void Count(std::atomic<uint64_t>* counter) {
@@ -84,7 +88,9 @@ void DpdkPort::Reconnect() {
 uint16_t DpdkPort::Transmit(uint16_t queue, std::span<rte_mbuf*> packets) {
   uint16_t done = 0;
   while (done < packets.size()) {
-    const std::span<rte_mbuf*> rest = packets.subspan(done);
+    // A long backlog is looked at no further than the port is likely to take it.
+    const size_t step = std::min<size_t>(packets.size() - done, kTransmitBurst);
+    const std::span<rte_mbuf*> rest = packets.subspan(done, step);
     const uint16_t sendable = CountSendable(queue, rest);
     if (sendable == 0) {
       Refuse(queue, rest[0]);

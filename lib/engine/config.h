@@ -33,6 +33,10 @@ struct EngineConfig {
   uint16_t commands_per_turn = 64;
   uint16_t doorbells_per_turn = 256;
   uint16_t timers_per_turn = 256;
+  uint16_t data_bursts_per_turn = 8;  // of `data_burst` TCP segments; the rest is the next turn's
+
+  // TCP segments that are built before the port gets them: as many as the first caches hold.
+  uint16_t data_burst = 32;
 
   Duration transmit_retry = Microseconds(50);  // after a port that took less than it was given
   Duration link_check = Milliseconds(100);     // how often a running engine asks ports for the link

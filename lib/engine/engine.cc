@@ -97,9 +97,13 @@ unsigned Engine::Poll(Instant now) {
   work += TakeCommands(now);
   work += TakeDoorbells(now);
   work += RunTimers(now);
-  tcp_.EndOfBurst(now);
+  bool more = tcp_.EndOfBurst(now, config_.data_burst);
   udp_.EndOfBurst(now);
   work += TransmitBursts(now);
+  for (unsigned i = 1; more && i < config_.data_bursts_per_turn; ++i) {
+    more = tcp_.EndOfBurst(now, config_.data_burst);
+    work += TransmitBursts(now);
+  }
 
   ++counters_.Turns;
   if (work == 0) ++counters_.IdleTurns;

@@ -82,8 +82,9 @@ struct Core {
   void Touch(Connection& c) {
     if (c.has(kTouched)) return;
     c.set(kTouched);
-    c.touched_next = touched_first;
-    touched_first = c.index;
+    c.touched_next = kNone;
+    (touched_first == kNone ? touched_first : connections[touched_last].touched_next) = c.index;
+    touched_last = c.index;
   }
   void SetDeadline(Connection& c, Deadline which, Instant at) { c.deadlines[which] = at; }
   // Makes the timer agree with the deadlines.
@@ -118,6 +119,9 @@ struct Core {
   Slab<Scoreboard> scoreboards;
   AssemblerPool assembly;
   uint32_t touched_first = kNone;
+  uint32_t touched_last = kNone;  // valid while touched_first is
+  uint32_t segments_left = 0;     // of data that this call of EndOfBurst may yet send
+  uint64_t backlog_max = 0;        // frames that may wait for the port while data is added
   uint32_t orphans = 0;
   uint32_t packet_bytes;  // that one packet of the pool holds, headroom included
   bool copy_received = false;

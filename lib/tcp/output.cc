@@ -24,8 +24,9 @@ struct Round {
   bool fin_due = false;
 };
 
-// What may follow when a segment could not go.
-enum class Next : uint8_t { kGoOn, kStop, kGone };
+// What may follow when a segment could not go. kPause: nothing hinders it but that the burst is
+// full.
+enum class Next : uint8_t { kGoOn, kStop, kPause, kGone };
 
 Next Failed(Core& core, Connection& c, Emitted outcome) {
   switch (outcome) {
@@ -186,9 +187,17 @@ void StartProbeTimer(Core& core, Connection& c, uint32_t unsent) {
       core.now + (corked ? core.config.cork_max : RetransmissionTimeout(core, c));
 }
 
+// How many segments may join those that wait for the port.
+size_t BacklogRoom(const Core& core, uint16_t interface) {
+  const size_t room = core.ip.TransmitRoom(interface);
+  const size_t waiting = core.ip.TransmitCapacity(interface) - room;
+  return waiting < core.backlog_max ? std::min<size_t>(room, core.backlog_max - waiting) : 0;
+}
+
 Next SendData(Core& core, Connection& c, Round& round) {
   c.clear(kCwndLimited);
-  while (true) {
+  if (round.end <= c.snd_nxt) return round.fin_due ? SendNew(core, c, round, 0) : Next::kGoOn;
+  for (size_t room = BacklogRoom(core, c.path.interface);; --room) {
     const uint32_t unsent =
         round.end > c.snd_nxt ? static_cast<uint32_t>(round.end - c.snd_nxt) : 0;
     if (unsent == 0) break;
@@ -197,8 +206,10 @@ Next SendData(Core& core, Connection& c, Round& round) {
       if (c.flight() == 0) StartProbeTimer(core, c, unsent);
       return Next::kStop;
     }
+    if (core.segments_left == 0) return Next::kPause;
+    --core.segments_left;
     // Rather than build what would be thrown away.
-    if (core.ip.TransmitRoom(c.path.interface) == 0) {
+    if (room == 0) {
       ++core.counters.TransmitQueueFull;
       return Failed(core, c, Emitted::kRetry);
     }
@@ -253,23 +264,26 @@ uint32_t SendQueueLength(Core& core, const Connection& c) {
   return std::min(core.SocketOf(c).send_queue().bytes(), 1u << 30);
 }
 
-void Output(Core& core, Connection& c) {
+bool Output(Core& core, Connection& c) {
   c.deadlines[kRetry] = Instant::Never();
-  if (!c.synchronized()) return;
+  if (!c.synchronized()) return false;
   Round round;
+  bool paused = false;
   if (c.may_send_data() && StartRound(core, c, &round)) {
     Next next = RetransmitLost(core, c, round, false);
     if (next == Next::kGoOn) next = SendData(core, c, round);
-    if (next == Next::kGone) return;
+    if (next == Next::kGone) return false;
+    paused = next == Next::kPause;
     // RFC 6675 section 4, NextSeg (3): when there is nothing better to send.
     if (next == Next::kGoOn && c.recovery == Recovery::kRecovery &&
         RetransmitLost(core, c, round, true) == Next::kGone) {
-      return;
+      return false;
     }
   }
   // Whatever came in between: what is in flight is watched.
   if (c.flight() != 0) StartRetransmitTimer(core, c);
   SendDueAcknowledgment(core, c);
+  return paused;
 }
 
 }  // namespace sluice::tcp

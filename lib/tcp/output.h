@@ -9,9 +9,10 @@ namespace sluice::tcp {
 struct Connection;
 struct Core;
 
-// Sends what windows and congestion allow now, and sets the timers that follow from it. The
-// connection may be gone afterwards only if its send queue is corrupt.
-void Output(Core& core, Connection& c);
+// Sends what windows and congestion allow now, and sets the timers that follow from it. Returns
+// true if it stopped because Core::segments_left was used up. The connection may be gone afterwards
+// only if its send queue is corrupt.
+bool Output(Core& core, Connection& c);
 
 // Unacknowledged and unsent bytes in the send queue, as far as sequence numbers go.
 uint32_t SendQueueLength(Core& core, const Connection& c);

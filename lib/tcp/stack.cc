@@ -139,12 +139,14 @@ void Stack::Doorbell(Instant now, table::Socket socket) {
   core.Touch(c);
 }
 
-void Stack::EndOfBurst(Instant now) {
+bool Stack::EndOfBurst(Instant now, uint32_t segments) {
   Core& core = *core_;
   core.SetNow(now);
+  core.segments_left = segments;
+  core.backlog_max = 2ull * segments;
   // A connection that is touched while its turn comes is taken in the same pass; none is touched
   // again by its own output.
-  while (core.touched_first != kNone) {
+  while (core.touched_first != kNone && core.segments_left != 0) {
     Connection& c = core.connections[core.touched_first];
     core.touched_first = c.touched_next;
     c.clear(kTouched);
@@ -155,14 +157,16 @@ void Stack::EndOfBurst(Instant now) {
     if (c.has(kNotifyAgain)) core.SocketOf(c).Notify(table::kEventIn);
     c.clear(kNotified | kNotifyAgain);
     c.set(kTouched);  // so that an end in Output leaves the record to us
-    Output(core, c);
+    const bool paused = Output(core, c);
     c.clear(kTouched);
     if (c.has(kDead)) {
       core.connections.Return(c.index);
-    } else {
-      core.Reschedule(c);
+      continue;
     }
+    core.Reschedule(c);
+    if (paused) core.Touch(c);  // behind the others
   }
+  return core.touched_first != kNone;
 }
 
 void Stack::SetCopyReceived(bool copy) { core_->copy_received = copy; }

@@ -6,7 +6,7 @@
 // taken for input from a stranger. The steady state allocates nothing.
 //
 // In a turn the engine hands in what arrived (Input, Error, Doorbell, commands, OnTimer) and then
-// calls EndOfBurst once: acknowledgments, window updates and data of all connections touched leave
+// calls EndOfBurst: acknowledgments, window updates and data of all connections touched leave
 // there, so that one segment does for a whole burst and acknowledgments ride on answers.
 //
 //   Stack tcp(config, table, ip, key);
@@ -88,8 +88,11 @@ class Stack {
 
   // --- The turn ---------------------------------------------------------------------------------
 
-  // Sends what this turn has made due. Connections that could not send are tried again by timer.
-  void EndOfBurst(Instant now);
+  // Sends what this turn has made due, but no more than so many segments of new data. Returns
+  // whether there is more: who calls again after the port has taken the first ones writes the next
+  // into packets that are still in the cache. Where the port does not take them, twice as many wait
+  // for it at most. Connections that could not send are tried again by timer.
+  bool EndOfBurst(Instant now, uint32_t segments = UINT32_MAX);
   // Received packets are scarce: from now on payload is copied to the region at once instead of
   // being lent to the application in its packet.
   void SetCopyReceived(bool copy);
