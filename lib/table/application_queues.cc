@@ -58,7 +58,7 @@ bool SendWriter::WriteBuffer(uint32_t buffer, uint16_t offset, uint32_t length, 
 bool SendWriter::WriteDatagram(const DatagramHeader& header, std::span<const iovec> pieces,
                                uint32_t length) {
   // One datagram always fits into an empty queue, however large it is.
-  if (SendQueueBytes(entry_) != 0 && Room() < length) return false;
+  if (SendQueueBytes(entry_) != 0 && SendSpaceBytes(entry_) < length) return false;
   const Cursor mark = entry_.send_cursor;
   Descriptor descriptor{.total = length, .flags = kDatagramStart};
   uint32_t done = 0;

@@ -24,7 +24,7 @@ class SendWriter {
   uint32_t Write(std::span<const uint8_t> bytes);
 
   // Appends one datagram, whole or not at all. False: the send buffer is full or the region has no
-  // buffer left (Room() tells which).
+  // buffer left (SendSpaceBytes tells which).
   bool WriteDatagram(const DatagramHeader& header, std::span<const iovec> pieces, uint32_t length);
 
   // Appends `length` bytes that stand at `offset` of a buffer the caller took from the region, and
@@ -32,7 +32,8 @@ class SendWriter {
   // `flags`: kUrgent, or none.
   bool WriteBuffer(uint32_t buffer, uint16_t offset, uint32_t length, uint16_t flags = 0);
 
-  uint32_t Room() const { return SendSpaceBytes(entry_); }
+  // Of a stream.
+  uint32_t Room() const { return StreamSpaceBytes(entry_); }
 
  private:
   bool Push(const Descriptor& descriptor) {

@@ -44,10 +44,8 @@ uint32_t StreamReadiness(const Entry& e, Status status, uint32_t engine, uint32_
     events |= kEventIn;
   }
   if (receive_closed && send_closed) events |= kEventHup;
-  uint32_t limit = e.options.send_buffer_bytes.load();
-  // Writable once a third of the buffer is free, so that a program that fills it is not woken for
-  // every acknowledgement; or when sending can only fail.
-  if (send_closed || SendSpaceBytes(e) * 3ull >= limit) events |= kEventOut;
+  // Writable, too, when sending can only fail.
+  if (send_closed || StreamWritable(e)) events |= kEventOut;
   if ((engine & kUrgentPending) != 0) events |= kEventPri;
   return events;
 }

@@ -6,6 +6,7 @@
 // notes, and the options (application, rarely).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "table/cell.h"
@@ -103,6 +104,7 @@ struct alignas(64) Entry {
   Cell<uint16_t> interface;        // 1-based index of the device the connection runs over
   Cell<uint8_t> engine;            // lane that owns the socket
   Cell<uint8_t> close_reason;      // Result
+  Cell<uint32_t> bytes_sent;       // streams: of the send queue's bytes, how many have left once
 
   // Line 2, application: its ends of the queues.
   alignas(64) RingProducer send_producer;
@@ -152,6 +154,35 @@ inline uint32_t SendSpaceBytes(const Entry& e) {
   uint32_t limit = e.options.send_buffer_bytes.load();
   uint32_t queued = SendQueueBytes(e);
   return queued < limit ? limit - queued : 0;
+}
+
+// How many bytes of a stream may wait for their first transmission. The window and the network
+// bound what is in flight; more than this in front of it is sent no sooner, but by then it has left
+// the processor's caches. Who sets SO_SNDBUF gets all of it; TCP_NOTSENT_LOWAT sets it otherwise.
+inline constexpr uint32_t kNotSentBytes = 128 * 1024;
+inline constexpr uint32_t kNotSentStepBytes = 16 * 1024;  // that a send may add below the limit
+inline uint32_t NotSentLimit(const Options& options) {
+  if (const uint32_t set = options.not_sent_low_water_bytes.load(); set != 0) return set;
+  return options.is_set(kSendBufferLocked) ? UINT32_MAX : kNotSentBytes;
+}
+inline uint32_t NotSentBytes(const Entry& e) {
+  const uint32_t bytes = e.send_producer.bytes.load() - e.bytes_sent.load();
+  return std::min(bytes, SendQueueBytes(e));  // what was acknowledged was sent
+}
+
+// SendSpaceBytes of a stream.
+inline uint32_t StreamSpaceBytes(const Entry& e) {
+  const uint32_t space = SendSpaceBytes(e);
+  const uint32_t limit = NotSentLimit(e.options);
+  const uint32_t waiting = NotSentBytes(e);
+  if (waiting >= limit) return 0;
+  return std::min(space, std::max(limit - waiting, kNotSentStepBytes));
+}
+// Whether a stream counts as writable: once a third of the room is free, so that a program that
+// fills it is not woken for every acknowledgement.
+inline bool StreamWritable(const Entry& e) {
+  return SendSpaceBytes(e) * 3ull >= e.options.send_buffer_bytes.load() &&
+         NotSentBytes(e) * 3ull <= NotSentLimit(e.options) * 2ull;
 }
 
 }  // namespace sluice::table

@@ -110,6 +110,7 @@ void SocketTable::ResetEntry(Entry& e) {
   e.interface.store(0);
   e.engine.store(lane_);
   e.close_reason.store(0);
+  e.bytes_sent.store(0);
   e.event_mask.store(0);
   e.application_flags.store(0);
   e.backlog.store(0);

@@ -24,19 +24,6 @@ void MeasureRtt(Core& core, Connection& c, const Segment& segment) {
   if (elapsed_ms < 600000) RttSample(core, c, Milliseconds(elapsed_ms));
 }
 
-// Tells a sender that waits for room of it.
-void NotifyWritable(Core& core, Connection& c) {
-  if (c.has(kOrphan)) return;
-  table::Socket socket = core.SocketOf(c);
-  table::Entry& entry = socket.entry();
-  if (table::SendSpaceBytes(entry) * 3ull < entry.options.send_buffer_bytes.load()) return;
-  // The flag is the application's to clear: it tells it that this is news to somebody.
-  const bool blocked = (entry.application_flags.load() & table::kSendBlocked) != 0;
-  if (blocked || (entry.event_mask.load() & table::kEventOut) != 0) {
-    socket.Notify(table::kEventOut);
-  }
-}
-
 // Our FIN is acknowledged.
 Step FinAcknowledged(Core& core, Connection& c) {
   switch (c.state) {
@@ -81,7 +68,6 @@ Step Advance(Core& core, Connection& c, const Segment& segment) {
   c.deadlines[kRetransmit] =
       c.flight() == 0 ? Instant::Never() : core.now + RetransmissionTimeout(core, c);
   TuneSendBuffer(core, c);
-  if (data != 0) NotifyWritable(core, c);
   return fin_acked ? FinAcknowledged(core, c) : Step::kNext;
 }
 

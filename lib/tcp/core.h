@@ -121,7 +121,7 @@ struct Core {
   uint32_t touched_first = kNone;
   uint32_t touched_last = kNone;  // valid while touched_first is
   uint32_t segments_left = 0;     // of data that this call of EndOfBurst may yet send
-  uint64_t backlog_max = 0;        // frames that may wait for the port while data is added
+  uint64_t backlog_max = 0;       // frames that may wait for the port while data is added
   uint32_t orphans = 0;
   uint32_t packet_bytes;  // that one packet of the pool holds, headroom included
   bool copy_received = false;

@@ -248,6 +248,19 @@ bool StartRound(Core& core, Connection& c, Round* round) {
   return round->end > c.snd_nxt || round->fin_due || c.recovery >= Recovery::kRecovery;
 }
 
+// Says how much of the send queue has left, and tells a sender that waits for room of it.
+void SettleSendQueue(Core& core, Connection& c) {
+  if (c.has(kOrphan)) return;
+  table::Socket socket = core.SocketOf(c);
+  table::Entry& entry = socket.entry();
+  const uint32_t flight = c.flight() - (c.has(kFinSent) && c.flight() != 0 ? 1 : 0);
+  entry.bytes_sent.store(socket.send_queue().released() + flight);
+  // The flag is the application's to clear: it tells it that this is news to somebody.
+  const bool blocked = (entry.application_flags.load() & table::kSendBlocked) != 0;
+  if (!blocked && (entry.event_mask.load() & table::kEventOut) == 0) return;
+  if (table::StreamWritable(entry)) socket.Notify(table::kEventOut);
+}
+
 void SendDueAcknowledgment(Core& core, Connection& c) {
   if (c.has(kWindowUpdate)) {
     c.clear(kWindowUpdate);
@@ -283,6 +296,7 @@ bool Output(Core& core, Connection& c) {
   // Whatever came in between: what is in flight is watched.
   if (c.flight() != 0) StartRetransmitTimer(core, c);
   SendDueAcknowledgment(core, c);
+  SettleSendQueue(core, c);
   return paused;
 }
 

@@ -68,6 +68,50 @@ TEST_CASE("what is written to a send queue is read, read again, and released") {
   CHECK(SendQueueBytes(socket.entry()) == 0);
 }
 
+TEST_CASE("no more than the limit waits for its first transmission") {
+  Fixture f;
+  Socket socket = f.OpenStream();
+  Entry& e = socket.entry();
+  e.options.send_buffer_bytes.store(1 << 20);
+  SendWriter writer(f.region, e);
+  const auto fill = [&writer] {
+    uint32_t total = 0;
+    while (const uint32_t taken = writer.Write(Bytes(Text(0, 4096)))) total += taken;
+    return total;
+  };
+  SECTION("by default so much that a third of it wakes a program") {
+    CHECK(fill() == kNotSentBytes);
+    CHECK_FALSE(StreamWritable(e));
+    e.bytes_sent.store(kNotSentBytes / 3 - 1);
+    CHECK_FALSE(StreamWritable(e));
+    e.bytes_sent.store(kNotSentBytes / 3 + 1);
+    CHECK(StreamWritable(e));
+    e.bytes_sent.store(kNotSentBytes);
+    CHECK(fill() == kNotSentBytes);
+  }
+  SECTION("as TCP_NOTSENT_LOWAT says, though never a few bytes at a time") {
+    e.options.not_sent_low_water_bytes.store(1);
+    CHECK(writer.Room() == kNotSentStepBytes);
+    CHECK(StreamWritable(e));
+    CHECK(writer.Write(Bytes("x")) == 1);
+    CHECK(writer.Room() == 0);
+    CHECK_FALSE(StreamWritable(e));
+    e.bytes_sent.store(1);
+    CHECK(StreamWritable(e));
+  }
+  SECTION("but all of a buffer whose size the program has set") {
+    e.options.Set(kSendBufferLocked, true);
+    e.options.send_buffer_bytes.store(2 * kNotSentBytes);
+    CHECK(fill() == 2 * kNotSentBytes);
+  }
+  SECTION("and what is released counts as sent") {
+    CHECK(fill() == kNotSentBytes);
+    CHECK(socket.send_queue().Release(kNotSentBytes));
+    CHECK(StreamWritable(e));
+    CHECK(writer.Room() == kNotSentBytes);
+  }
+}
+
 TEST_CASE("an idle socket holds no buffer after its data is acknowledged") {
   Fixture f;
   Socket socket = f.OpenStream();

@@ -331,12 +331,11 @@ bool Script::Accept(table::Socket from, table::Socket* socket) {
   return static_cast<bool>(*socket);
 }
 
-uint32_t Script::Write(table::Socket socket, const std::string& bytes) {
+uint32_t Script::WriteInBurst(table::Socket socket, const std::string& bytes) {
   table::SendWriter writer(region_, socket.entry());
   const uint32_t count =
       writer.Write({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
   tcp->Doorbell(now, socket);
-  EndOfBurst();
   return count;
 }
 

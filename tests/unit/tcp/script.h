@@ -81,7 +81,12 @@ class Script {
   table::Result Connect(table::Socket socket, uint16_t port = 80);
   // False: nothing to accept.
   bool Accept(table::Socket listener, table::Socket* socket);
-  uint32_t Write(table::Socket socket, const std::string& bytes);
+  uint32_t Write(table::Socket socket, const std::string& bytes) {
+    const uint32_t count = WriteInBurst(socket, bytes);
+    EndOfBurst();
+    return count;
+  }
+  uint32_t WriteInBurst(table::Socket socket, const std::string& bytes);
   std::string Read(table::Socket socket, size_t most = 1 << 24);
   void Shutdown(table::Socket socket, uint32_t how = 1);
   void Close(table::Socket socket);

@@ -274,6 +274,67 @@ TEST_CASE("Data beyond the window is cut off") {
   CHECK(s.Read(socket).size() == 65535);
 }
 
+TEST_CASE("Connections take turns where a burst of segments is bounded") {
+  Script s;
+  table::Socket first = s.Serve();
+  s.peer_port = 40001;
+  s.Push(Syn().Mss(1460).Seq(0));
+  s.DropSent();
+  s.Push(AckOf(1).Seq(1));
+  table::Socket second;
+  REQUIRE(s.Accept(s.listener, &second));
+  s.DropSent();
+  s.WriteInBurst(first, Pattern(6 * 1460));
+  s.WriteInBurst(second, Pattern(6 * 1460));
+  const auto counts = [&s] {
+    size_t of_first = 0, total = s.pending();
+    for (size_t i = 0; i < total; ++i) {
+      s.Next();
+      of_first += s.last_remote_port == 40000;
+    }
+    return std::pair{of_first, total - of_first};
+  };
+  CHECK(s.tcp->EndOfBurst(s.now, 4));
+  CHECK(counts() == std::pair<size_t, size_t>{4, 0});
+  CHECK(s.tcp->EndOfBurst(s.now, 4));
+  CHECK(counts() == std::pair<size_t, size_t>{0, 4});
+  CHECK(s.tcp->NextDeadline() <= s.now);  // there is more
+  CHECK_FALSE(s.tcp->EndOfBurst(s.now, 5));
+  CHECK(counts() == std::pair<size_t, size_t>{2, 2});
+}
+
+TEST_CASE("A port that takes nothing is given no more than two bursts of data") {
+  Script s;
+  table::Socket socket = s.Serve();
+  s.WriteInBurst(socket, Pattern(10 * 1460));
+  for (int i = 0; i < 5; ++i) s.tcp->EndOfBurst(s.now, 3);
+  CHECK(s.pending() == 6);
+  CHECK(s.counters().TransmitQueueFull == 1);
+  s.DropSent();
+  s.Advance(Milliseconds(1));  // it is tried again
+  CHECK(s.pending() == 4);
+}
+
+TEST_CASE("A sender is told when what waited has left") {
+  Script s;
+  table::Socket socket = s.Serve(Syn().Mss(1460).Scale(7));
+  table::Entry& entry = socket.entry();
+  entry.options.not_sent_low_water_bytes.store(20000);
+  entry.event_mask.store(table::kEventOut);
+  s.WriteInBurst(socket, Pattern(20000));
+  s.TakeEvent();
+  CHECK_FALSE(table::StreamWritable(entry));
+  s.EndOfBurst();  // ten segments of the initial window (RFC 6928)
+  CHECK(table::NotSentBytes(entry) == 20000 - 10 * 1460);
+  CHECK(s.TakeEvent());
+  CHECK(s.Write(socket, Pattern(20000)) == 16384);  // a step, though less is below the limit
+  CHECK_FALSE(table::StreamWritable(entry));
+  s.TakeEvent();
+  s.Push(AckOf(1 + 10 * 1460).Seq(1));
+  CHECK(table::NotSentBytes(entry) == 0);
+  CHECK(s.TakeEvent());
+}
+
 TEST_CASE("The receive buffer grows with what is read in a round trip") {
   Script s;
   table::Socket socket = s.Serve(Syn().Mss(1460).Scale(7).Ts(1, 0));
