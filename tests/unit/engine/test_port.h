@@ -3,6 +3,7 @@
 
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <deque>
 #include <string>
 #include <string_view>
@@ -41,6 +42,7 @@ class TestPort : public Port {
   }
   uint16_t Transmit(uint16_t, std::span<rte_mbuf*> packets) override {
     uint16_t count = 0;
+    most_at_once = std::max(most_at_once, packets.size());
     while (count < packets.size() && room > 0) {
       rte_mbuf* frame = packets[count++];
       --room;
@@ -64,7 +66,8 @@ class TestPort : public Port {
   PortStatistics statistics() const override { return statistics_; }
 
   std::deque<rte_mbuf*> arrived;
-  size_t room = SIZE_MAX;  // frames that it still takes
+  size_t room = SIZE_MAX;   // frames that it still takes
+  size_t most_at_once = 0;  // frames that it was given
   int descriptor = 7;
   int armed = 0, disarmed = 0;
   bool up = true;
