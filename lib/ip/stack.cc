@@ -135,10 +135,12 @@ void Stack::Transmitted(uint16_t interface, size_t count) {
   if (Interface* i = core_->FindInterface(interface)) i->transmit.Pop(count);
 }
 
-size_t Stack::TransmitRoom(uint16_t interface) const {
-  if (interface == kLoopbackInterface) return core_->loop.room();
+size_t Stack::TransmitRoom(uint16_t interface, size_t most) const {
   const Interface* i = core_->FindInterface(interface);
-  return i == nullptr ? 0 : i->transmit.room();
+  if (i == nullptr && interface != kLoopbackInterface) return 0;
+  const MbufQueue& queue = interface == kLoopbackInterface ? core_->loop : i->transmit;
+  most = std::min(most, queue.capacity());
+  return queue.size() < most ? most - queue.size() : 0;
 }
 
 size_t Stack::TransmitCapacity(uint16_t interface) const {

@@ -103,8 +103,8 @@ class Stack {
   // them to the port and says how many it took; ask again for the rest.
   std::span<rte_mbuf*> TransmitQueue(uint16_t interface);
   void Transmitted(uint16_t interface, size_t count);
-  // Frames that still fit.
-  size_t TransmitRoom(uint16_t interface) const;
+  // Frames that still fit, if no more than `most` are to wait.
+  size_t TransmitRoom(uint16_t interface, size_t most = SIZE_MAX) const;
   // Frames that fit when none wait.
   size_t TransmitCapacity(uint16_t interface) const;
 

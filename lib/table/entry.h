@@ -181,6 +181,7 @@ inline uint32_t StreamSpaceBytes(const Entry& e) {
 // Whether a stream counts as writable: once a third of the room is free, so that a program that
 // fills it is not woken for every acknowledgement.
 inline bool StreamWritable(const Entry& e) {
+  if (SendQueueBytes(e) == 0) return true;
   return SendSpaceBytes(e) * 3ull >= e.options.send_buffer_bytes.load() &&
          NotSentBytes(e) * 3ull <= NotSentLimit(e.options) * 2ull;
 }

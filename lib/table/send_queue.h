@@ -41,9 +41,6 @@ class SendQueue {
     return entry_.send_producer.bytes.Acquire() - state_.released;
   }
 
-  // Bytes that were ever released.
-  uint32_t released() const { return state_.released; }
-
   // Calls sink(std::span<const uint8_t>) for `length` bytes that start `offset` bytes behind the
   // first unreleased one. Returns false if the queue does not hold them. A sink with a second
   // parameter, uint16_t, is told the DescriptorFlags of each piece that ends its descriptor.

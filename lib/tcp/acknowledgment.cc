@@ -55,6 +55,7 @@ Step Advance(Core& core, Connection& c, const Segment& segment) {
     return Step::kDone;
   }
   c.snd_una = ack;
+  c.set(kSendMoved);
   c.bytes_acked += data;
   c.progress_ms = core.clock_ms();
   c.retransmits = 0;

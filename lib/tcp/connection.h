@@ -79,6 +79,7 @@ enum ConnectionFlag : uint32_t {
   kKeepBinding = 1 << 25,    // bound by bind(): it outlives a failed connect
   kActive = 1 << 26,         // we opened it
   kRetransmitted = 1 << 27,  // something was sent twice since snd_una last moved
+  kSendMoved = 1 << 28,      // snd_una or snd_nxt has moved, and the application does not know
 };
 
 struct Connection {

@@ -91,6 +91,7 @@ Next SendNew(Core& core, Connection& c, Round& round, uint32_t bytes) {
     round.fin_due = false;
   }
   c.clear(kProbeSent | kForceSend);
+  c.set(kSendMoved);
   round.pipe += bytes;
   StartRetransmitTimer(core, c);
   return Next::kGoOn;
@@ -187,17 +188,11 @@ void StartProbeTimer(Core& core, Connection& c, uint32_t unsent) {
       core.now + (corked ? core.config.cork_max : RetransmissionTimeout(core, c));
 }
 
-// How many segments may join those that wait for the port.
-size_t BacklogRoom(const Core& core, uint16_t interface) {
-  const size_t room = core.ip.TransmitRoom(interface);
-  const size_t waiting = core.ip.TransmitCapacity(interface) - room;
-  return waiting < core.backlog_max ? std::min<size_t>(room, core.backlog_max - waiting) : 0;
-}
-
 Next SendData(Core& core, Connection& c, Round& round) {
   c.clear(kCwndLimited);
   if (round.end <= c.snd_nxt) return round.fin_due ? SendNew(core, c, round, 0) : Next::kGoOn;
-  for (size_t room = BacklogRoom(core, c.path.interface);; --room) {
+  size_t room = core.ip.TransmitRoom(c.path.interface, core.backlog_max);
+  for (;; --room) {
     const uint32_t unsent =
         round.end > c.snd_nxt ? static_cast<uint32_t>(round.end - c.snd_nxt) : 0;
     if (unsent == 0) break;
@@ -250,15 +245,15 @@ bool StartRound(Core& core, Connection& c, Round* round) {
 
 // Says how much of the send queue has left, and tells a sender that waits for room of it.
 void SettleSendQueue(Core& core, Connection& c) {
+  c.clear(kSendMoved);
   if (c.has(kOrphan)) return;
-  table::Socket socket = core.SocketOf(c);
-  table::Entry& entry = socket.entry();
-  const uint32_t flight = c.flight() - (c.has(kFinSent) && c.flight() != 0 ? 1 : 0);
-  entry.bytes_sent.store(socket.send_queue().released() + flight);
+  table::Entry& entry = core.table.region().entry(c.socket);
+  const uint32_t fin = c.has(kFinSent) && c.flight() != 0 ? 1 : 0;
+  entry.bytes_sent.store(entry.send_consumer.bytes.load() + c.flight() - fin);
   // The flag is the application's to clear: it tells it that this is news to somebody.
   const bool blocked = (entry.application_flags.load() & table::kSendBlocked) != 0;
   if (!blocked && (entry.event_mask.load() & table::kEventOut) == 0) return;
-  if (table::StreamWritable(entry)) socket.Notify(table::kEventOut);
+  if (table::StreamWritable(entry)) core.SocketOf(c).Notify(table::kEventOut);
 }
 
 void SendDueAcknowledgment(Core& core, Connection& c) {
@@ -296,7 +291,7 @@ bool Output(Core& core, Connection& c) {
   // Whatever came in between: what is in flight is watched.
   if (c.flight() != 0) StartRetransmitTimer(core, c);
   SendDueAcknowledgment(core, c);
-  SettleSendQueue(core, c);
+  if (c.has(kSendMoved)) SettleSendQueue(core, c);
   return paused;
 }
 
