@@ -337,8 +337,8 @@ void World::CheckEmpty() {
   Check(engine_->sockets().open_sockets() == 0, "no socket is left");
   Check(engine_->sockets().counters().illegal_changes == 0, "every change of status is legal");
   const table::RegionHeader& header = region_.header();
-  Check(header.blocks.used.load() == 0, "every ring block is back");
-  Check(header.buffers.used.load() == 0, "every buffer is back");
+  Check(engine_->sockets().region().blocks_used() == 0, "every ring block is back");
+  Check(engine_->sockets().region().buffers_used() == 0, "every buffer is back");
   Check(header.blocks.corrupt.load() == 0 && header.buffers.corrupt.load() == 0, "pools hold");
   Check(pool_.available() == pool_.count(), "every packet is back");
 }

@@ -39,8 +39,8 @@ class Host {
 
   // What should be nothing once every socket is closed: slots, buffers, blocks and packets in use.
   uint32_t open_sockets() { return engine_->sockets().open_sockets(); }
-  uint32_t buffers_used() const { return region_.header().buffers.used.load(); }
-  uint32_t blocks_used() const { return region_.header().blocks.used.load(); }
+  uint32_t buffers_used() { return engine_->sockets().region().buffers_used(); }
+  uint32_t blocks_used() { return engine_->sockets().region().blocks_used(); }
   uint32_t packets_used() const { return packets_ - port_->plain_pool().available(); }
 
  private:
