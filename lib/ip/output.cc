@@ -5,6 +5,7 @@
 #include "ip/link.h"
 #include "ip/mbuf_bytes.h"
 #include "wire/checksum.h"
+#include "wire/ethernet.h"
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
 #include "wire/ipv6_extension.h"
@@ -181,6 +182,97 @@ SendResult SendWithCopy(Core& core, Instant now, Interface& interface, rte_mbuf*
   return SendIpPacket(core, now, interface, packet, path);
 }
 
+namespace {
+
+// The header of a datagram that may not be fragmented, so needs no identification (RFC 6864 section
+// 4.1), its checksum included unless the port makes that.
+void WritePlainIpv4(uint8_t* at, const rte_mbuf* packet, const Outbound& outbound, const Path& path,
+                    uint8_t ttl, bool sum) {
+  const uint32_t first = uint32_t{0x45} << 24 | uint32_t{outbound.traffic_class} << 16 |
+                         (packet->pkt_len + wire::kIpv4HeaderBytesMin);
+  constexpr uint32_t kDontFragment = 0x4000;
+  const uint32_t third = uint32_t{ttl} << 24 | uint32_t{outbound.protocol} << 16;
+  wire::Store32(at, first);
+  wire::Store32(at + 4, kDontFragment);
+  wire::Store32(at + 8, third);
+  std::memcpy(at + 12, path.source.v4_bytes(), 4);
+  std::memcpy(at + 16, path.destination.v4_bytes(), 4);
+  if (!sum) return;
+  const uint64_t host_order =
+      uint64_t{first} + kDontFragment + third + path.source.v4() + path.destination.v4();
+  wire::Store16(at + wire::kIpv4ChecksumOffset, static_cast<uint16_t>(~Fold(host_order)));
+}
+
+void WritePlainIpv6(uint8_t* at, const rte_mbuf* packet, const Outbound& outbound, const Path& path,
+                    uint8_t hop_limit) {
+  wire::Store32(at, uint32_t{6} << 28 | uint32_t{outbound.traffic_class} << 20 |
+                        (outbound.flow_label & 0xfffff));
+  wire::Store32(at + 4, packet->pkt_len << 16 | uint32_t{outbound.protocol} << 8 | hop_limit);
+  std::memcpy(at + 8, path.source.bytes().data(), 16);
+  std::memcpy(at + 24, path.destination.bytes().data(), 16);
+}
+
+// Whether the packet is what nearly all are: whole, without options, to a neighbour that is known
+// to be there, by a port that has room for it.
+bool IsPlain(const Interface& interface, const rte_mbuf* packet, const Outbound& outbound,
+             const Path& path, const Neighbor& neighbor, uint32_t network_bytes) {
+  const bool forbidden = outbound.fragmentation == Fragmentation::kForbidden ||
+                         outbound.fragmentation == Fragmentation::kWhenLarger;
+  const bool tagged_by_port = interface.config.vlan_id != 0 && interface.config.tx_vlan_insert;
+  return neighbor.generation == path.neighbor_generation &&
+         neighbor.state == NeighborState::kReachable && forbidden && !outbound.router_alert &&
+         path.destination_kind == DestinationKind::kUnicast && packet->tso_segsz == 0 &&
+         packet->pkt_len + network_bytes <= path.mtu && interface.up && !tagged_by_port &&
+         packet->nb_segs <= interface.config.tx_segments_max && interface.transmit.room() != 0 &&
+         rte_pktmbuf_headroom(packet) >= network_bytes + neighbor.link_header_bytes &&
+         outbound.checksum_offset != kNoChecksum;
+}
+
+// All that Send does, for such a packet, in one go. False: it is none, and nothing has happened.
+bool SendPlain(Core& core, Interface& interface, rte_mbuf* packet, const Outbound& outbound,
+               const Path& path) {
+  if (path.neighbor == kNoNeighbor) return false;
+  const Neighbor& neighbor = core.neighbors[path.neighbor];
+  const uint32_t network_bytes = path.v4 ? wire::kIpv4HeaderBytesMin : wire::kIpv6HeaderBytes;
+  if (!IsPlain(interface, packet, outbound, path, neighbor, network_bytes)) [[unlikely]]
+    return false;
+  if (PortSums(interface, outbound.protocol)) {
+    AskPortForChecksum(packet, outbound, path);
+  } else {
+    StoreTransportChecksum(packet, outbound, path);
+  }
+  const uint32_t link_bytes = neighbor.link_header_bytes;
+  uint8_t* at = Data(packet) - network_bytes;
+  const uint8_t ttl = HopLimit(core, interface, outbound, path);
+  if (path.v4) {
+    WritePlainIpv4(at, packet, outbound, path, ttl, !interface.config.tx_ipv4_checksum);
+    if (interface.config.tx_ipv4_checksum) {
+      packet->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4;
+    }
+    ++core.counters.IpOutRequests;
+  } else {
+    WritePlainIpv6(at, packet, outbound, path, ttl);
+    ++core.counters.Ip6OutRequests;
+  }
+  at -= link_bytes;
+  if (link_bytes == wire::kEthernetHeaderBytes) [[likely]] {
+    std::memcpy(at, neighbor.link_header.data(), wire::kEthernetHeaderBytes);
+  } else {
+    std::memcpy(at, neighbor.link_header.data(), link_bytes);
+  }
+  const uint32_t headers = network_bytes + link_bytes;
+  packet->data_off = static_cast<uint16_t>(packet->data_off - headers);
+  packet->data_len = static_cast<uint16_t>(packet->data_len + headers);
+  packet->pkt_len += headers;
+  packet->tx_offload = rte_mbuf_tx_offload(link_bytes, network_bytes, packet->l4_len, 0, 0, 0, 0);
+  interface.transmit.Push(packet);
+  ++interface.counters.tx_packets;
+  interface.counters.tx_bytes += packet->pkt_len;
+  return true;
+}
+
+}  // namespace
+
 SendResult Send(Core& core, Instant now, rte_mbuf* packet, const Outbound& outbound, Path& path) {
   if (path.generation != core.generation) [[unlikely]] {
     const PathStatus status = Refresh(core, &path);
@@ -190,6 +282,8 @@ SendResult Send(Core& core, Instant now, rte_mbuf* packet, const Outbound& outbo
     }
   }
   Interface& interface = *core.interfaces[path.interface];
+  if (SendPlain(core, interface, packet, outbound, path)) [[likely]]
+    return SendResult::kSent;
   CountOut(core, path);
   const uint8_t ttl = HopLimit(core, interface, outbound, path);
   // The path may have moved to a port that does not cut: then the packet is too big, and the

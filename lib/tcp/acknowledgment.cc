@@ -60,15 +60,16 @@ Step Advance(Core& core, Connection& c, const Segment& segment) {
   c.progress_ms = core.clock_ms();
   c.retransmits = 0;
   c.soft_error = table::Result::kOk;
-  core.counters.TcpExtTCPDelivered += (acked + c.mss - 1) / c.mss;
+  core.counters.TcpExtTCPDelivered += acked <= c.mss ? 1 : (acked + c.mss - 1) / c.mss;
   MeasureRtt(core, c, segment);
-  core.ip.ConfirmReachable(core.now, c.path);
+  core.ConfirmReachable(c.path);
+  const uint32_t cwnd_before = c.congestion.cwnd;
   OnProgress(core, c, segment, acked, flight_before);
   // RFC 6298 sections 5.2 and 5.3.
   c.clear(kProbing);
   c.deadlines[kRetransmit] =
       c.flight() == 0 ? Instant::Never() : core.now + RetransmissionTimeout(core, c);
-  TuneSendBuffer(core, c);
+  if (c.congestion.cwnd != cwnd_before) TuneSendBuffer(core, c);
   return fin_acked ? FinAcknowledged(core, c) : Step::kNext;
 }
 

@@ -100,6 +100,14 @@ struct Core {
   // Our clock for timestamps and the like: milliseconds (RFC 7323 section 5.4).
   uint32_t clock_ms() const { return now_ms; }
   bool MayChallenge();
+  // As ip::Stack::ConfirmReachable, once in a turn for connections that share a next hop.
+  void ConfirmReachable(const ip::Path& path) {
+    const uint64_t neighbor = uint64_t{path.neighbor_generation} << 32 | path.neighbor;
+    if (neighbor == confirmed_neighbor && now == confirmed_at) return;
+    confirmed_neighbor = neighbor;
+    confirmed_at = now;
+    ip.ConfirmReachable(now, path);
+  }
 
   Config config;
   Counters counters;
@@ -108,6 +116,8 @@ struct Core {
   SipKey key;
   Instant now;
   uint32_t now_ms = 0;
+  uint64_t confirmed_neighbor = ~uint64_t{0};  // generation and number
+  Instant confirmed_at = Instant::Never();
 
   TimerWheel wheel;
   ip::FlowMap flows;

@@ -142,10 +142,10 @@ uint32_t WriteOptions(const Core& core, const Connection& c, uint8_t* at) {
   return bytes;
 }
 
-// What a segment with an acknowledgment settles.
+// What a segment with an acknowledgment settles. It has also told the window as it is now.
 void Acknowledged(Connection& c) {
   c.rcv_acked = c.rcv_nxt;
-  c.clear(kAckNow | kAckDelayed | kDsackPending);
+  c.clear(kAckNow | kAckDelayed | kDsackPending | kWindowUpdate);
   c.deadlines[kDelayedAck] = Instant::Never();
   ++c.segments_out;
 }

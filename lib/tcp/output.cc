@@ -256,6 +256,14 @@ void SettleSendQueue(Core& core, Connection& c) {
   if (table::StreamWritable(entry)) core.SocketOf(c).Notify(table::kEventOut);
 }
 
+// Whether this connection, as it mostly is when something has just arrived, has nothing to say.
+bool HasNothingToSend(Core& core, const Connection& c) {
+  constexpr uint32_t kReasons = kAckNow | kWindowUpdate | kFinQueued | kForceSend;
+  return !c.has(kReasons) && c.recovery == Recovery::kOpen &&
+         SendQueueLength(core, c) <= c.flight() &&
+         (c.flight() == 0 || (!c.has(kProbing) && !c.deadlines[kRetransmit].is_never()));
+}
+
 void SendDueAcknowledgment(Core& core, Connection& c) {
   if (c.has(kWindowUpdate)) {
     c.clear(kWindowUpdate);
@@ -275,6 +283,10 @@ uint32_t SendQueueLength(Core& core, const Connection& c) {
 bool Output(Core& core, Connection& c) {
   c.deadlines[kRetry] = Instant::Never();
   if (!c.synchronized()) return false;
+  if (HasNothingToSend(core, c)) {
+    if (c.has(kSendMoved)) SettleSendQueue(core, c);
+    return false;
+  }
   Round round;
   bool paused = false;
   if (c.may_send_data() && StartRound(core, c, &round)) {

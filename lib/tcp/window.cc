@@ -82,7 +82,7 @@ void TuneReceiveBuffer(Core& core, Connection& c) {
   const uint32_t taken = entry.receive_consumer.bytes.load();
   const uint32_t rtt_us = c.rcv_rtt_us != 0 ? c.rcv_rtt_us : c.srtt_us;
   const uint32_t elapsed_ms = core.clock_ms() - c.tuned_ms;
-  if (rtt_us == 0 || elapsed_ms < std::max(rtt_us / 1000, 1u)) return;
+  if (elapsed_ms == 0 || rtt_us == 0 || elapsed_ms < std::max(rtt_us / 1000, 1u)) return;
   const uint32_t copied = taken - c.tuned_position;
   c.tuned_position = taken;
   c.tuned_ms = core.clock_ms();

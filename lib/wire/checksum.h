@@ -15,6 +15,7 @@
 // The processor's best variant is chosen once, when the program starts. All functions are pure.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -34,33 +35,48 @@ using CopyAndSumFunction = uint64_t (*)(uint8_t* to, const uint8_t* from, size_t
 extern SumFunction sum_long;
 extern CopyAndSumFunction copy_and_sum;
 
-inline uint64_t SumShort(const uint8_t* bytes, size_t n) {
-  uint64_t sum = 0;
-  uint32_t word;
-  for (; n >= 4; n -= 4, bytes += 4) {
-    std::memcpy(&word, bytes, 4);
+// Eight bytes at a time, carries and all: 2^64 is 1 modulo 2^16 - 1. Copies on the way if `kCopy`.
+template <bool kCopy>
+inline uint64_t AddShort([[maybe_unused]] uint8_t* to, const uint8_t* from, size_t n) {
+  __extension__ using Wide = unsigned __int128;
+  Wide sum = 0;
+  const auto add = [&]<typename Word>(Word word) {
+    std::memcpy(&word, from, sizeof(word));
+    if constexpr (kCopy) {
+      std::memcpy(to, &word, sizeof(word));
+      to += sizeof(word);
+    }
+    from += sizeof(word);
     sum += word;
-  }
-  // The missing bytes of the last word count as zero (RFC 1071 section 4.1).
-  if (n > 0) {
-    word = 0;
-    std::memcpy(&word, bytes, n);
-    sum += word;
-  }
-  return sum;
+  };
+  for (; n >= 8; n -= 8) add(uint64_t{});
+  if ((n & 4) != 0) add(uint32_t{});
+  if ((n & 2) != 0) add(uint16_t{});
+  // The missing byte of the last word counts as zero (RFC 1071 section 4.1).
+  if ((n & 1) != 0) add(uint8_t{});
+  return Narrow(static_cast<uint64_t>(sum)) + static_cast<uint64_t>(sum >> 64);
 }
+inline uint64_t SumShort(const uint8_t* bytes, size_t n) {
+  return AddShort<false>(nullptr, bytes, n);
+}
+
+// Up to here the choice of a variant would cost more than it saves.
+inline constexpr size_t kShortBytesMax = 128;
 
 }  // namespace internal
 
 // Sum of the bytes as if they started at an even offset.
 inline uint64_t Sum(ConstBytes bytes) {
-  return bytes.size() < 64 ? internal::SumShort(bytes.data(), bytes.size())
-                           : internal::sum_long(bytes.data(), bytes.size());
+  return bytes.size() <= internal::kShortBytesMax ? internal::SumShort(bytes.data(), bytes.size())
+                                                  : internal::sum_long(bytes.data(), bytes.size());
 }
 
 // Copies n bytes and returns their sum, in one pass. The areas must not overlap.
 inline uint64_t CopyAndSum(void* to, const void* from, size_t n) {
-  return internal::copy_and_sum(static_cast<uint8_t*>(to), static_cast<const uint8_t*>(from), n);
+  auto* target = static_cast<uint8_t*>(to);
+  const auto* source = static_cast<const uint8_t*>(from);
+  return n <= internal::kShortBytesMax ? internal::AddShort<true>(target, source, n)
+                                       : internal::copy_and_sum(target, source, n);
 }
 
 // Sum of a piece, given as from an even offset, that stands at `offset` (RFC 1071 section 2(B)).
@@ -71,10 +87,12 @@ constexpr uint64_t AtOffset(size_t offset, uint64_t sum) {
 
 // The 16-bit value of a sum, in the byte order of memory.
 constexpr uint16_t Fold(uint64_t sum) {
-  sum = internal::Narrow(internal::Narrow(sum));
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<uint16_t>((sum & 0xffff) + (sum >> 16));
+  // A number plus itself with its halves exchanged has in its upper half the sum of both, the carry
+  // added in.
+  sum += std::rotl(sum, 32);
+  auto half = static_cast<uint32_t>(sum >> 32);
+  half += std::rotl(half, 16);
+  return static_cast<uint16_t>(half >> 16);
 }
 
 // What stands in a checksum field, in host order, where the field counted as zero in `sum`.
