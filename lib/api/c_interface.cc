@@ -146,6 +146,12 @@ ssize_t sluice_zc_recv(int fd, iovec* pieces, int maximum, int* used, int flags)
   return api::ZeroCopyReceive(fd, pieces, maximum, used, flags);
 }
 int sluice_zc_release(int fd, size_t count) { return api::ZeroCopyRelease(fd, count); }
+int sluice_zc_recv_datagrams(int fd, sluice_zc_datagram* datagrams, unsigned maximum, int flags) {
+  return api::ZeroCopyReceiveDatagrams(fd, datagrams, maximum, flags);
+}
+int sluice_zc_settle(int fd, const sluice_zc_datagram* datagrams, unsigned count, int flags) {
+  return api::ZeroCopySettleDatagrams(fd, datagrams, count, flags);
+}
 
 int sluice_set_callback(int fd, uint32_t events, sluice_callback function, void* argument) {
   return api::SetCallback(fd, events, function, argument);

@@ -22,6 +22,12 @@ namespace {
 
 using table::DatagramHeader;
 
+// The options that add something to what is received.
+constexpr uint64_t kAsksForControl =
+    table::kPacketInfoV4 | table::kPacketInfoV6 | table::kReceiveTtl | table::kReceiveTos |
+    table::kReceiveHopLimit | table::kReceiveTrafficClass | table::kReceiveOriginalDestination |
+    table::kTimestamp | table::kTimestampNs;
+
 // Fills a control buffer as Linux does: what does not fit is cut off and MSG_CTRUNC says so.
 class ControlWriter {
  public:
@@ -212,6 +218,10 @@ int ParseIpv6(const cmsghdr& cmsg, const uint8_t* value, DatagramHeader& header)
 }  // namespace
 
 void StoreControl(const OpenSocket& socket, const ReceivedDatagram& datagram, msghdr& message) {
+  if (!datagram.is_error && (socket.entry->options.flags.load() & kAsksForControl) == 0) {
+    message.msg_controllen = 0;
+    return;
+  }
   ControlWriter writer(message);
   PutTimestamp(socket.entry->options, datagram.header.timestamp_ns, writer);
   if (datagram.is_error) {

@@ -42,6 +42,7 @@ int TryReceive(const OpenSocket& socket, std::span<const iovec> pieces, int flag
       }
     } else {
       if (int error = TakeError(socket)) return error;
+      if (socket.side->lent_datagrams != 0) return EBUSY;
       table::ReceiveReader reader(state.region, entry);
       const uint32_t before = entry.receive_consumer.bytes.load();
       if (!reader.ReadDatagram(datagram.header, pieces, datagram.length, marks, peek)) {

@@ -7,6 +7,7 @@
 
 #include "api/address.h"
 #include "api/datagram.h"
+#include "api/datagram_batch.h"
 #include "api/errors.h"
 #include "api/kernel.h"
 #include "api/socket.h"
@@ -130,8 +131,17 @@ int RecvMmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* tim
   if (!FindSocket(fd, socket)) return -1;
   if (!IsValid(timeout)) return Fail(EINVAL);
   const Instant deadline = TimeOut::From(timeout).Deadline();
+  count = std::min<unsigned>(count, kMostPieces);
   unsigned done = 0;
-  for (; done < count && done < kMostPieces; ++done) {
+  // With a time-out each datagram is followed by a look at the clock.
+  if (timeout == nullptr && !socket.is_stream()) {
+    done = ReceiveBatch(socket, {messages, count}, flags);
+    const int once = MSG_DONTWAIT | MSG_WAITFORONE;
+    if (done != 0 && ((flags & once) != 0 || socket.is_nonblocking())) {
+      return static_cast<int>(done);
+    }
+  }
+  for (; done < count; ++done) {
     const ssize_t received =
         ReceiveMessage(socket, messages[done].msg_hdr, flags & ~MSG_WAITFORONE);
     if (received < 0) {
@@ -195,8 +205,10 @@ ssize_t SendMsg(int fd, const msghdr* message, int flags) {
 int SendMmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
   OpenSocket socket;
   if (!FindSocket(fd, socket)) return -1;
+  count = std::min<unsigned>(count, kMostPieces);
   unsigned done = 0;
-  for (; done < count && done < kMostPieces; ++done) {
+  if (!socket.is_stream()) done = SendBatch(socket, {messages, count}, flags);
+  for (; done < count; ++done) {
     const ssize_t sent = SendMessage(fd, socket, messages[done].msg_hdr, flags);
     if (sent < 0) {
       if (done != 0) break;

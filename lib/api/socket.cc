@@ -59,6 +59,7 @@ void StartSocket(Handle handle, int fd, bool nonblocking) {
   side.lent_cursor = table::Cursor{};
   side.lent_offset = 0;
   side.lent_bytes = 0;
+  side.lent_datagrams = 0;
   side.urgent_taken.store(0);
   side.is_connecting = false;
   side.was_connected = false;

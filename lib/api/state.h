@@ -23,6 +23,7 @@ struct alignas(64) SocketSide {
   table::Cursor lent_cursor;  // zero copy: behind the last byte on loan
   uint32_t lent_offset = 0;
   uint32_t lent_bytes = 0;
+  uint32_t lent_datagrams = 0;
   // 1 + position of the urgent byte that was read last; who waits reads it without the lock.
   table::Cell<uint32_t> urgent_taken;
   // ... and the send_lock.

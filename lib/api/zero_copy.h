@@ -7,6 +7,7 @@
 #include <cstddef>
 
 struct sluice_zc_buffer;
+struct sluice_zc_datagram;
 
 namespace sluice::api {
 
@@ -15,5 +16,8 @@ void ZeroCopyFree(sluice_zc_buffer* buffer);
 ssize_t ZeroCopySend(int fd, sluice_zc_buffer* buffer, size_t offset, size_t length, int flags);
 ssize_t ZeroCopyReceive(int fd, iovec* pieces, int maximum, int* used, int flags);
 int ZeroCopyRelease(int fd, size_t count);
+// zero_copy_datagram.cc
+int ZeroCopyReceiveDatagrams(int fd, sluice_zc_datagram* datagrams, unsigned maximum, int flags);
+int ZeroCopySettleDatagrams(int fd, const sluice_zc_datagram* datagrams, unsigned count, int flags);
 
 }  // namespace sluice::api

@@ -168,7 +168,10 @@ void Autoconfigure(Core& core, Instant now, Interface& interface,
 }
 
 void TakeParameters(Core& core, Interface& interface, const wire::RouterAdvertisement& message) {
-  if (message.hop_limit != 0) interface.hop_limit = message.hop_limit;
+  if (message.hop_limit != 0 && message.hop_limit != interface.hop_limit) {
+    interface.hop_limit = message.hop_limit;
+    core.TablesChanged();  // headers that are ready say otherwise
+  }
   NeighborTiming& timing = core.timings[interface.index];
   constexpr uint32_t kHourMs = 3600 * 1000;  // section 6.2.1: no more for either
   if (message.reachable_ms != 0 && message.reachable_ms <= kHourMs) {

@@ -32,6 +32,7 @@
 #include "ip/counters.h"
 #include "ip/packet.h"
 #include "ip/path.h"
+#include "ip/prepared.h"
 #include "wire/address.h"
 
 namespace sluice::ip {
@@ -91,6 +92,16 @@ class Stack {
   // is taken, whatever the result. Refreshes the path if it is stale. The first mbuf must be
   // unshared and should have kHeaderRoomBytes of headroom.
   SendResult Send(Instant now, rte_mbuf* packet, const Outbound& outbound, Path& path);
+
+  // Makes headers ready for packets that are to leave as the one that Send just took along `path`.
+  // False: such packets must go by Send, each by itself.
+  bool Prepare(const Outbound& outbound, const Path& path, Prepared* prepared) const;
+  // Whether they still hold: the tables, the interface and the neighbour are as they were. Ask for
+  // every packet.
+  bool Ready(const Prepared& prepared) const;
+  // Queues packets of one interface and family before which prepared headers stand. All are taken;
+  // returns how many found room.
+  size_t SendPrepared(uint16_t interface, bool v4, std::span<rte_mbuf* const> packets);
 
   // The upper layer has seen a proof of two-way reachability, such as an acknowledgement of new
   // data (RFC 4861 section 7.3.1). Cheap: call it for every such segment.

@@ -55,10 +55,32 @@ bool SendWriter::WriteBuffer(uint32_t buffer, uint16_t offset, uint32_t length, 
   return true;
 }
 
+bool SendWriter::WriteInOneBuffer(const DatagramHeader& header, const iovec& piece,
+                                  uint32_t length) {
+  const uint32_t buffer = region_.TakeBuffer();
+  if (buffer == kNone) return false;
+  uint8_t* const storage = region_.storage(buffer);
+  std::memcpy(storage, &header, sizeof(header));
+  if (length != 0) std::memcpy(storage + kHeadroom, piece.iov_base, length);
+  if (!Push({.buffer = buffer,
+             .length = length,
+             .total = length,
+             .offset = kHeadroom,
+             .flags = kDatagramStart | kDatagramEnd})) {
+    region_.DropReference(buffer);
+    return false;
+  }
+  Publish(length);
+  return true;
+}
+
 bool SendWriter::WriteDatagram(const DatagramHeader& header, std::span<const iovec> pieces,
                                uint32_t length) {
   // One datagram always fits into an empty queue, however large it is.
   if (SendQueueBytes(entry_) != 0 && SendSpaceBytes(entry_) < length) return false;
+  if (pieces.size() == 1 && length <= region_.limits().buffer_bytes) [[likely]] {
+    return WriteInOneBuffer(header, pieces[0], length);
+  }
   const Cursor mark = entry_.send_cursor;
   Descriptor descriptor{.total = length, .flags = kDatagramStart};
   uint32_t done = 0;

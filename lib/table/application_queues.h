@@ -40,6 +40,7 @@ class SendWriter {
     return RingPush(region_, entry_.send_producer, entry_.send_consumer, entry_.send_cursor,
                     descriptor);
   }
+  bool WriteInOneBuffer(const DatagramHeader& header, const iovec& piece, uint32_t length);
   void Publish(uint32_t bytes);
   void DropOpenBuffer();
 

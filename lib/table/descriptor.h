@@ -17,6 +17,9 @@ enum DescriptorFlag : uint16_t {
   kDatagramEnd = 1 << 1,    // last buffer of a datagram
   kErrorReport = 1 << 2,    // an entry of the error queue (IP_RECVERR)
   kUrgent = 1 << 3,         // the last byte is urgent data (RFC 6093)
+  // Receive queue: whoever took this datagram wants it sent back to its peer, `length` bytes of it.
+  // The application writes that into the descriptor before its head passes it.
+  kSendBack = 1 << 4,
 };
 
 struct Descriptor {

@@ -41,7 +41,19 @@ bool ReceiveQueue::PushDatagram(const DatagramHeader& header, rte_mbuf* packet, 
   if (!copy && packet->data_off >= sizeof(header) && RTE_MBUF_DIRECT(packet) &&
       rte_mbuf_refcnt_read(packet) == 1 && region_.MbufReference(packet) != kNone) {
     std::memcpy(packet->buf_addr, &header, sizeof(header));
-    if (PushReferences(packet, kDatagramStart | error, length, kDatagramEnd)) {
+    if (packet->next == nullptr) [[likely]] {
+      const Descriptor descriptor{
+          .buffer = region_.MbufReference(packet),
+          .length = length,
+          .total = length,
+          .offset = packet->data_off,
+          .flags = static_cast<uint16_t>(kDatagramStart | kDatagramEnd | error)};
+      if (RingPush(region_, producer_, consumer_, state_.write, descriptor)) {
+        ++state_.mbufs_held;
+        Publish(length);
+        return true;
+      }
+    } else if (PushReferences(packet, kDatagramStart | error, length, kDatagramEnd)) {
       Publish(length);
       return true;
     }
@@ -200,15 +212,59 @@ void ReceiveQueue::Reclaim() {
     uint32_t left;
     if (!RingSettle(region_, producer_, state_.reclaim, left)) return;
     if (left != kNone) region_.ReturnBlock(left);
-    FreeDescriptor(RingAt(region_, state_.reclaim));
+    const Descriptor& descriptor = RingAt(region_, state_.reclaim);
+    if ((descriptor.flags & kSendBack) != 0) return;
+    FreeDescriptor(descriptor);
     RingStep(state_.reclaim);
   }
+  ReleaseIfDrained();
+}
+
+// Drained: the consumer will not look at the block again before the next first_position.
+void ReceiveQueue::ReleaseIfDrained() {
   if (state_.reclaim.position != state_.write.position) return;
-  // Drained: the consumer will not look at the block again before the next first_position.
   region_.ReturnBlock(state_.write.block);
   state_.write.block = kNone;
   state_.reclaim.block = kNone;
   CloseOpenBuffer();
+}
+
+// Whether the application has taken something that is not reclaimed.
+bool ReceiveQueue::TakenHas() const {
+  const uint32_t taken = consumer_.head.Acquire() - state_.reclaim.position;  // as in Reclaim
+  return taken != 0 && taken <= held();
+}
+
+bool ReceiveQueue::ReadReply(Reply& reply) {
+  for (Reclaim(); TakenHas(); Reclaim()) {
+    uint32_t left;
+    if (!RingSettle(region_, producer_, state_.reclaim, left)) return false;
+    if (left != kNone) region_.ReturnBlock(left);
+    const Descriptor descriptor = RingAt(region_, state_.reclaim);
+    if ((descriptor.flags & kSendBack) == 0) return false;
+    const uint8_t* storage = region_.Storage(descriptor);
+    reply.payload = region_.Payload(descriptor);
+    if (storage == nullptr || reply.payload.size() != descriptor.length ||
+        descriptor.offset < sizeof(DatagramHeader)) {
+      DropReply(false);
+      continue;
+    }
+    std::memcpy(&reply.header, storage, sizeof(DatagramHeader));
+    reply.packet = Region::IsMbuf(descriptor.buffer) ? region_.MbufAt(descriptor.buffer) : nullptr;
+    reply.offset = descriptor.offset;
+    return true;
+  }
+  return false;
+}
+
+void ReceiveQueue::DropReply(bool taken) {
+  if (taken) {
+    --state_.mbufs_held;
+  } else {
+    FreeDescriptor(RingAt(region_, state_.reclaim));
+  }
+  RingStep(state_.reclaim);
+  ReleaseIfDrained();
 }
 
 void ReceiveQueue::Clear() {

@@ -46,12 +46,29 @@ class ReceiveQueue {
   bool Push(rte_mbuf* packet, bool copy);
   // Appends one datagram with its header, likewise.
   bool PushDatagram(const DatagramHeader& header, rte_mbuf* packet, bool copy);
-  // Frees what the application has taken. Cheap when there is nothing.
+  // Frees what the application has taken, up to the first datagram that is to be sent back. Cheap
+  // when there is nothing.
   void Reclaim();
+  // Descriptors that have not been reclaimed, taken or not.
+  uint32_t held() const { return state_.write.position - state_.reclaim.position; }
+
+  // A datagram that the application took and wants sent back (kSendBack).
+  struct Reply {
+    DatagramHeader header;       // as it was received, or as the application left it
+    std::span<uint8_t> payload;  // what is to be sent, in place
+    rte_mbuf* packet = nullptr;  // in which it lies; nullptr: in a buffer of the region
+    uint16_t offset = 0;         // of the payload in the packet
+  };
+  // The oldest. False: there is none. A malformed one is dropped.
+  bool ReadReply(Reply& reply);
+  // Ends the one that was read. `taken`: its packet is the caller's now.
+  void DropReply(bool taken);
   // Frees everything; the application no longer reads.
   void Clear();
 
  private:
+  bool TakenHas() const;
+  void ReleaseIfDrained();
   bool PushReferences(rte_mbuf* packet, uint16_t first_flags, uint32_t total, uint16_t last_flags);
   bool PushCopies(const rte_mbuf* packet);
   bool CopyDatagram(const DatagramHeader& header, const rte_mbuf* packet, uint16_t flags);

@@ -160,10 +160,14 @@ uint8_t* Region::Storage(const Descriptor& d) const {
   return HasBuffer(d.buffer) ? storage(d.buffer) : nullptr;
 }
 
+size_t Region::StorageBytes(const Descriptor& d) const {
+  return IsMbuf(d.buffer) ? MbufAt(d.buffer)->buf_len : storage_bytes();
+}
+
 std::span<uint8_t> Region::Payload(const Descriptor& d) const {
   uint8_t* start = Storage(d);
   if (start == nullptr) return {};
-  size_t room = IsMbuf(d.buffer) ? MbufAt(d.buffer)->buf_len : storage_bytes();
+  const size_t room = StorageBytes(d);
   if (d.offset > room || d.length > room - d.offset) return {};
   return {start + d.offset, d.length};
 }

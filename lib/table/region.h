@@ -137,6 +137,8 @@ class Region {
   std::span<uint8_t> Payload(const Descriptor& descriptor) const;
   // The start of its buffer's storage (where a DatagramHeader stands), or nullptr.
   uint8_t* Storage(const Descriptor& descriptor) const;
+  // How many bytes that storage has; only where Storage finds one.
+  size_t StorageBytes(const Descriptor& descriptor) const;
 
  private:
   struct Geometry;

@@ -48,7 +48,7 @@ bool SendQueue::Release(uint32_t count) {
   return held;
 }
 
-void SendQueue::PopDatagram() {
+void SendQueue::DropDatagram() {
   uint32_t left;
   while (RingHas(entry_.send_producer, state_.first) &&
          RingSettle(region_, entry_.send_producer, state_.first, left)) {
@@ -59,7 +59,6 @@ void SendQueue::PopDatagram() {
     AdvanceFirst();
     if ((descriptor.flags & kDatagramEnd) != 0) break;
   }
-  PublishHead();
 }
 
 void SendQueue::Clear() {

@@ -54,8 +54,20 @@ class SendQueue {
   // is complete; a malformed one is dropped and the next looked at.
   template <typename Sink>
   bool ReadDatagram(DatagramHeader& header, uint32_t& length, Sink&& sink);
-  // Drops the first datagram.
-  void PopDatagram();
+  // The first datagram, if it lies in one buffer. Its header is copied; its payload stays in place
+  // until it is dropped. False: nothing was done, ask ReadDatagram.
+  bool ReadWhole(DatagramHeader& header, std::span<const uint8_t>& payload);
+  // Drops the first datagram. The application learns of it by Publish.
+  void DropDatagram();
+  void Publish() { PublishHead(); }
+  void PopDatagram() {
+    DropDatagram();
+    PublishHead();
+  }
+  // Descriptors that were pushed and not yet dropped, as the application says.
+  uint32_t descriptors() const {
+    return entry_.send_producer.tail.Acquire() - state_.first.position;  // pairs with RingPublish
+  }
 
   // Frees all that is left; the application no longer pushes.
   void Clear();
@@ -106,6 +118,20 @@ bool SendQueue::Read(uint32_t offset, uint32_t length, Sink&& sink) {
     at += descriptor.length;
     RingStep(cursor);
   }
+  return true;
+}
+
+inline bool SendQueue::ReadWhole(DatagramHeader& header, std::span<const uint8_t>& payload) {
+  if (!RingHas(entry_.send_producer, state_.first)) return false;
+  Cursor cursor = state_.first;
+  uint32_t left;
+  if (!RingSettle(region_, entry_.send_producer, cursor, left)) return false;
+  const Descriptor descriptor = RingAt(region_, cursor);
+  constexpr uint16_t kWhole = kDatagramStart | kDatagramEnd;
+  if ((descriptor.flags & kWhole) != kWhole || !region_.HasBuffer(descriptor.buffer)) return false;
+  payload = region_.Payload(descriptor);
+  if (payload.size() != descriptor.length) return false;
+  std::memcpy(&header, region_.storage(descriptor.buffer), sizeof(header));
   return true;
 }
 

@@ -49,14 +49,34 @@ void Stack::Input(Instant now, ip::Inbound& inbound) {
 }
 
 uint32_t Stack::FindUnicast(const ip::PacketInfo& info, uint16_t source_port, uint16_t local_port) {
+  // Without a connected socket only SO_REUSEPORT asks who sent it.
+  if (flows_.size() == 0 && recent_.block != kNone && recent_.port == local_port &&
+      recent_.interface == info.interface && recent_.local == info.destination) {
+    return recent_.block;
+  }
   const ip::FlowKey key =
       KeyOf({info.destination, local_port, 0}, {info.source, source_port, 0}, info.interface);
   const uint64_t hash = flows_.Hash(key);
   const uint32_t connected =
       flows_.Find(hash, key, [this](uint32_t i) -> const ip::FlowKey& { return At(i).key; });
   if (connected != ip::FlowMap::kNone) return connected;
-  return bindings_.Find(
-      {.local = info.destination, .port = local_port, .interface = info.interface, .spread = hash});
+  return FindBound(info, local_port, hash);
+}
+
+uint32_t Stack::FindBound(const ip::PacketInfo& info, uint16_t local_port, uint64_t spread) {
+  if (recent_.block != kNone && recent_.port == local_port && recent_.interface == info.interface &&
+      recent_.local == info.destination) {
+    return recent_.block;
+  }
+  const uint32_t block = bindings_.Find({.local = info.destination,
+                                         .port = local_port,
+                                         .interface = info.interface,
+                                         .spread = spread});
+  // Those that share a port are chosen among for each sender.
+  if (block != kNone && !At(block).shares_port) {
+    recent_ = {info.destination, local_port, info.interface, block};
+  }
+  return block;
 }
 
 bool Stack::Wants(const Control& control, const ip::PacketInfo& info, uint16_t source_port) {
@@ -114,7 +134,8 @@ void Stack::Deliver(Instant now, uint32_t block, ip::Inbound& inbound, uint16_t 
     ++counters_.UdpInErrors;
     return Drop(inbound, counters_.UdpRcvbufErrors);
   }
-  if (queue.descriptors() >= config_.receive_datagrams_max) {
+  queue.Reclaim();
+  if (queue.held() >= config_.receive_datagrams_max) {  // answers that wait count, too
     ++counters_.UdpInErrors;
     ++counters_.UdpReceiveDatagramsFull;
     return Drop(inbound, counters_.UdpRcvbufErrors);

@@ -58,70 +58,6 @@ ip::Fragmentation FragmentationOf(table::MtuDiscover discover) {
 
 }  // namespace
 
-void Stack::Doorbell(Instant now, table::Socket socket) {
-  socket.receive_queue().Reclaim();
-  socket.error_queue().Reclaim();
-  const uint32_t block = BlockOf(socket);
-  if (At(block).pending) return;  // has its turn at the end of the burst
-  if (!Drain(now, block, config_.send_budget)) MarkPending(block);
-}
-
-void Stack::MarkPending(uint32_t block) {
-  if (At(block).pending) return;
-  At(block).pending = true;
-  pending_.push_back(block);  // reserved for every block
-}
-
-void Stack::EndOfBurst(Instant now) {
-  work_left_ = false;
-  // Those that waited may have closed.
-  if (pending_.empty()) retry_at_ = Instant::Never();
-  if (pending_.empty() || (!retry_at_.is_never() && now < retry_at_)) return;
-  retry_at_ = Instant::Never();
-  for (size_t i = 0; i < pending_.size();) {
-    const uint32_t block = pending_[i];
-    if (Drain(now, block, config_.send_budget)) {
-      At(block).pending = false;
-      pending_[i] = pending_.back();
-      pending_.pop_back();
-    } else {
-      ++i;
-    }
-  }
-  work_left_ = !pending_.empty() && retry_at_.is_never();
-}
-
-bool Stack::Drain(Instant now, uint32_t block, uint32_t budget) {
-  Control& control = At(block);
-  const table::Socket socket = table_.At(control.slot);
-  table::SendQueue queue = socket.send_queue();
-  Sending sending;
-  bool empty = false;
-  uint32_t sent = 0;
-  for (; sent < budget; ++sent) {
-    sending.piece_count = 0;
-    const bool whole =
-        queue.ReadDatagram(sending.header, sending.length, [&](std::span<const uint8_t> piece) {
-          if (sending.piece_count < kPiecesMax) sending.pieces[sending.piece_count++] = piece;
-        });
-    if (!whole) {
-      if (sending.piece_count != 0) ++counters_.UdpSendQueueCorrupt;
-      empty = true;
-      break;
-    }
-    if (SendNext(now, socket, control, sending) == Sent::kBlocked) {
-      ++counters_.UdpTransmitRetries;
-      retry_at_ = std::min(retry_at_, now + config_.retry);
-      break;
-    }
-    queue.PopDatagram();
-  }
-  if (sent != 0) {
-    socket.Notify(table::kEventOut);
-  }
-  return empty;
-}
-
 Stack::Sent Stack::SendNext(Instant now, table::Socket socket, Control& control, Sending& sending) {
   sending.peer = sending.header.peer;
   Result result = Result::kOk;
@@ -156,22 +92,32 @@ Stack::Sent Stack::SendNext(Instant now, table::Socket socket, Control& control,
   return SendPieces(now, socket, control, sending);
 }
 
-Result Stack::Route(Instant now, table::Socket socket, Control& control, Sending& sending) {
-  const table::Options& options = socket.entry().options;
-  const IpAddress& destination = sending.peer.address;
-  IpAddress source = sending.header.local.address;  // IP_PKTINFO
-  if (source.is_unspecified() || source.is_v4() != destination.is_v4()) {
+// Which source and interface the socket, its options and the datagram's ancillary data ask for.
+Stack::Wanted Stack::WantedOf(const table::Options& options, const Control& control,
+                              const table::DatagramHeader& header, const Endpoint& peer) {
+  const IpAddress& destination = peer.address;
+  IpAddress source = header.local.address;  // IP_PKTINFO
+  if (source.is_v4() != destination.is_v4() || source.is_unspecified()) {
     source = control.bound_to_group || control.bound.is_v4() != destination.is_v4() ? IpAddress()
                                                                                     : control.bound;
   }
-  uint16_t interface = sending.header.local.scope;
+  uint16_t interface = header.local.scope;
   if (interface == 0) interface = options.bound_interface.load();
-  if (interface == 0) interface = sending.peer.scope;
+  if (interface == 0) interface = peer.scope;
   if (interface == 0 && destination.is_multicast()) {
     interface =
         (destination.is_v4() ? options.multicast_interface_v4 : options.multicast_interface_v6)
             .load();
   }
+  return {source, interface};
+}
+
+Result Stack::Route(Instant now, table::Socket socket, Control& control, Sending& sending) {
+  const table::Options& options = socket.entry().options;
+  const IpAddress& destination = sending.peer.address;
+  const Wanted wanted = WantedOf(options, control, sending.header, sending.peer);
+  const IpAddress& source = wanted.source;
+  const uint16_t interface = wanted.interface;
   ip::Path& path = control.path;
   if (path.generation == 0 || path.destination != destination ||
       path.bound_interface != interface || control.path_source != source || ip_.Stale(path)) {
@@ -249,6 +195,7 @@ Stack::Sent Stack::SendPieces(Instant now, table::Socket socket, Control& contro
     const Result result = ResultOf(sent);
     if (result == Result::kOk) {
       ++counters_.UdpOutDatagrams;
+      if (sent == SendResult::kSent) Remember(socket, control, sending);
     } else {
       ++counters_.UdpOutErrors;
       if (sent == SendResult::kTooBig) {

@@ -110,6 +110,8 @@ Result Stack::BindTo(Control& control, table::Socket socket, const IpAddress& ad
       return Result::kNoBuffers;
   }
   bindings_.SetListening(control.binding, true);
+  recent_ = {};
+  control.shares_port = (request.flags & ip::kBindReusePort) != 0;
   control.bound = address;
   control.bound_to_group = ip_.KindOf(address) != ip::DestinationKind::kUnicast;
   control.automatic_port = automatic;
@@ -152,6 +154,7 @@ void Stack::EnterFlow(uint32_t block, const Endpoint& local, const Endpoint& rem
   control.connected = true;
   bindings_.SetAddress(control.binding, local.address);
   bindings_.SetListening(control.binding, false);
+  recent_ = {};
   // Where two sockets of one port are connected to one peer, the first gets the datagrams.
   const auto key_of = [this](uint32_t i) -> const ip::FlowKey& { return At(i).key; };
   if (flows_.Find(control.hash, control.key, key_of) != ip::FlowMap::kNone) return;
@@ -202,6 +205,7 @@ void Stack::Unconnect(uint32_t block) {
   control.connected = false;
   bindings_.SetAddress(control.binding, control.bound);
   bindings_.SetListening(control.binding, true);
+  recent_ = {};
   if (!control.in_flows) return;
   control.in_flows = false;
   flows_.Erase(control.hash, block);
@@ -225,6 +229,7 @@ Result Stack::Disconnect(Instant now, table::Socket socket) {
   entry.remote.Store({});
   if (control.automatic_port) {
     bindings_.Unbind(control.binding);
+    recent_ = {};
     control.binding = kNone;
     control.automatic_port = false;
     entry.engine_flags.ClearBits(table::kAutobound);
@@ -254,6 +259,7 @@ void Stack::Close(Instant now, table::Socket socket) {
   memberships_.Clear(now, control.memberships, socket.handle().bits());
   if (control.connected) Unconnect(block);
   if (control.binding != kNone) bindings_.Unbind(control.binding);
+  recent_ = {};
   if (control.pending) std::erase(pending_, block);
   control = Control();
   control.next_free = free_;
@@ -268,6 +274,8 @@ void Stack::OptionsChanged(table::Socket socket) {
   control.path.generation = 0;  // another device, another source
   if (control.binding == kNone) return;
   bindings_.SetFlags(control.binding, BindFlags(control, options));
+  recent_ = {};
+  control.shares_port = options.is_set(table::kReusePort);
   const uint16_t interface = options.bound_interface.load();
   if (interface != 0 || !control.bound.is_link_local()) {
     bindings_.SetInterface(control.binding, interface);

@@ -32,6 +32,7 @@
 #include "table/socket_table.h"
 #include "udp/config.h"
 #include "udp/counters.h"
+#include "udp/destinations.h"
 #include "udp/memberships.h"
 #include "wire/address.h"
 
@@ -40,6 +41,8 @@ class Stack;
 }
 
 namespace sluice::udp {
+
+class Burst;
 
 class Stack {
  public:
@@ -122,6 +125,7 @@ class Stack {
     ip::FlowKey key;              // connected: both ends
     uint64_t hash = 0;            // of it
     wire::IpAddress bound;        // as bind said, before a connect narrowed it
+    bool shares_port = false;     // SO_REUSEPORT was set when it was bound, or has been since
     bool bound_to_group = false;  // a multicast or broadcast address: no source to send from
     // The last destination, so that datagrams to one peer look the route up once.
     ip::Path path;
@@ -129,6 +133,14 @@ class Stack {
   };
 
   enum class Sent : uint8_t { kDone, kBlocked };
+
+  // The binding that took the last datagram, and what that was sent to.
+  struct Recent {
+    wire::IpAddress local;
+    uint16_t port = 0;
+    uint16_t interface = 0;
+    uint32_t block = kNone;
+  };
 
   // One datagram on its way out.
   struct Sending {
@@ -153,6 +165,7 @@ class Stack {
   // Gives the packet to a socket, or drops it. `shared`: others hold references to its bytes.
   void Deliver(Instant now, uint32_t block, ip::Inbound& inbound, uint16_t source_port,
                uint16_t local_port, bool shared);
+  uint32_t FindBound(const ip::PacketInfo& info, uint16_t local_port, uint64_t spread);
   ip::FlowKey KeyOf(const wire::Endpoint& local, const wire::Endpoint& remote,
                     uint16_t interface) const;
 
@@ -160,9 +173,31 @@ class Stack {
   bool QueueReport(table::Socket socket, const table::DatagramHeader& header, rte_mbuf* packet);
   void ReportTooBig(table::Socket socket, Control& control, const Sending& sending);
 
-  // --- output.cc
+  // --- drain.cc
+  enum class Quick : uint8_t { kSent, kBlocked, kNo };
   // Sends up to `budget` datagrams. Returns false if there may be more.
   bool Drain(Instant now, uint32_t block, uint32_t budget);
+  Quick SendQuickly(const Control& control, const table::Options& options, table::SendQueue& queue,
+                    Burst& burst);
+  Sent SendSlowly(Instant now, table::Socket socket, Control& control, table::SendQueue& queue,
+                  bool* empty);
+  // Spends of `budget`.
+  bool SendReplies(Instant now, table::Socket socket, Control& control, uint32_t& budget,
+                   Burst& burst);
+  bool DestinationOf(const Control& control, const table::Options& options,
+                     const table::DatagramHeader& header, ip::FlowKey& key);
+  void Remember(table::Socket socket, const Control& control, const Sending& sending);
+  const Destination* ReadyDestination(const Control& control, const table::Options& options,
+                                      const table::DatagramHeader& header, size_t bytes);
+  static void Finish(rte_mbuf* packet, const Destination& to, uint64_t payload_sum);
+
+  // --- output.cc
+  struct Wanted {
+    wire::IpAddress source;  // unspecified: to be chosen
+    uint16_t interface;      // 0: any
+  };
+  static Wanted WantedOf(const table::Options& options, const Control& control,
+                         const table::DatagramHeader& header, const wire::Endpoint& peer);
   Sent SendNext(Instant now, table::Socket socket, Control& control, Sending& sending);
   // Finds control.path for the datagram. kOk, or why it cannot be sent.
   table::Result Route(Instant now, table::Socket socket, Control& control, Sending& sending);
@@ -189,6 +224,8 @@ class Stack {
   ip::FlowMap flows_;
   ip::BindTable bindings_;
   Memberships memberships_;
+  Destinations destinations_;
+  Recent recent_;  // nothing after each change of bindings_
   std::vector<std::unique_ptr<Control[]>> chunks_;
   uint32_t free_ = kNone;
   uint32_t open_ = 0;

@@ -34,10 +34,10 @@ def echo(connections, *server):
                  ["--mode", "echo", "--connections", str(connections)])
 
 
-def udp_echo(bed, context):
-    return ideal(["--mode", "udp-echo"],
+def udp_echo(*server):
+    return ideal(["--mode", "udp-echo", *server],
                  ["--mode", "udp", "--flows", "64", "--window", "64"],
-                 ["--mode", "udp-echo", "--connections", "64"])(bed, context)
+                 ["--mode", "udp-echo", "--connections", "64"])
 
 
 def http(size, connections, per_request=False):

@@ -17,6 +17,7 @@
 #include <ctime>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "echo_peer.h"
 #include "echo_server.h"
@@ -70,6 +71,8 @@ constexpr Mode kModes[] = {
     {"crr", Load::kConnect, true, StreamServer::Kind::kAnswerAndClose, 64},
     {"bulk-receive", Load::kStreamOut, true, StreamServer::Kind::kSink, 1},
     {"bulk-send", Load::kStreamIn, true, StreamServer::Kind::kSource, 1},
+    {"udp-echo-batch", Load::kDatagrams, false, StreamServer::Kind::kEcho, 64},
+    {"udp-echo-zc", Load::kDatagrams, false, StreamServer::Kind::kEcho, 64},
     {"udp-sink", Load::kOneWay, false, StreamServer::Kind::kSink, 64},
 };
 
@@ -101,7 +104,14 @@ Peer::Settings ClientsOf(const Mode& mode, const Options& options) {
 }
 
 std::unique_ptr<Server> ServerOf(const Mode& mode, const Peer::Settings& clients) {
-  if (!mode.stream) return std::make_unique<DatagramServer>(mode.load == Load::kDatagrams);
+  using Kind = DatagramServer::Kind;
+  const std::string_view name = mode.name;
+  if (!mode.stream) {
+    return std::make_unique<DatagramServer>(name == "udp-echo-batch" ? Kind::kEchoInBatches
+                                            : name == "udp-echo-zc"  ? Kind::kEchoWithoutCopy
+                                            : name == "udp-echo"     ? Kind::kEcho
+                                                                     : Kind::kSink);
+  }
   return std::make_unique<StreamServer>(mode.kind, clients.answer, kPieceBytes);
 }
 

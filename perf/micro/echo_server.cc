@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kEvents = 256;
 constexpr size_t kDatagramBytesMax = 2048;
+constexpr int kBatch = 32;
 
 [[noreturn]] void Die(const char* what) {
   fprintf(stderr, "echo_path: the server's %s: %s\n", what, strerror(errno));
@@ -105,8 +106,8 @@ void StreamServer::Send(int fd, const char* bytes, size_t count) {
   if (sluice_send(fd, bytes, count, MSG_NOSIGNAL) != static_cast<ssize_t>(count)) Die("send");
 }
 
-DatagramServer::DatagramServer(bool answers)
-    : answers_(answers), fd_(Bound(SOCK_DGRAM)), epoll_(sluice_epoll_create1(0)) {
+DatagramServer::DatagramServer(Kind kind)
+    : kind_(kind), fd_(Bound(SOCK_DGRAM)), epoll_(sluice_epoll_create1(0)) {
   Watch(epoll_, fd_, EPOLLIN);
 }
 
@@ -115,19 +116,68 @@ void DatagramServer::Serve() {
   const int count = sluice_epoll_wait(epoll_, &event, 1, 0);
   if (count < 0) Die("epoll_wait");
   if (count == 0) return;
-  for (;;) {
-    char bytes[kDatagramBytesMax];
-    sockaddr_in from;
-    socklen_t length = sizeof from;
-    auto* address = reinterpret_cast<sockaddr*>(&from);
-    const ssize_t received = sluice_recvfrom(fd_, bytes, sizeof bytes, 0, address, &length);
-    if (received < 0) {
-      if (errno != EAGAIN) Die("recvfrom");
-      return;
-    }
-    const auto size = static_cast<size_t>(received);
-    if (answers_ && sluice_sendto(fd_, bytes, size, 0, address, length) != received) Die("sendto");
+  switch (kind_) {
+    case Kind::kSink:
+    case Kind::kEcho:
+      while (ServeOne()) continue;
+      break;
+    case Kind::kEchoInBatches:
+      while (ServeBatch()) continue;
+      break;
+    case Kind::kEchoWithoutCopy:
+      while (ServeWithoutCopy()) continue;
+      break;
   }
+}
+
+bool DatagramServer::ServeOne() {
+  char bytes[kDatagramBytesMax];
+  sockaddr_in from;
+  socklen_t length = sizeof from;
+  auto* address = reinterpret_cast<sockaddr*>(&from);
+  const ssize_t received = sluice_recvfrom(fd_, bytes, sizeof bytes, 0, address, &length);
+  if (received < 0) {
+    if (errno != EAGAIN) Die("recvfrom");
+    return false;
+  }
+  if (kind_ == Kind::kSink) return true;
+  const auto size = static_cast<size_t>(received);
+  if (sluice_sendto(fd_, bytes, size, 0, address, length) != received) Die("sendto");
+  return true;
+}
+
+bool DatagramServer::ServeBatch() {
+  static char bytes[kBatch][kDatagramBytesMax];
+  sockaddr_in peers[kBatch];
+  iovec pieces[kBatch];
+  mmsghdr messages[kBatch] = {};
+  for (int i = 0; i < kBatch; ++i) {
+    pieces[i] = {bytes[i], sizeof bytes[i]};
+    messages[i].msg_hdr.msg_name = &peers[i];
+    messages[i].msg_hdr.msg_namelen = sizeof peers[i];
+    messages[i].msg_hdr.msg_iov = &pieces[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  const int count = sluice_recvmmsg(fd_, messages, kBatch, 0, nullptr);
+  if (count < 0) {
+    if (errno != EAGAIN) Die("recvmmsg");
+    return false;
+  }
+  for (int i = 0; i < count; ++i) pieces[i].iov_len = messages[i].msg_len;
+  if (sluice_sendmmsg(fd_, messages, static_cast<unsigned>(count), 0) != count) Die("sendmmsg");
+  return count == kBatch;
+}
+
+bool DatagramServer::ServeWithoutCopy() {
+  sluice_zc_datagram datagrams[kBatch];
+  const int count = sluice_zc_recv_datagrams(fd_, datagrams, kBatch, 0);
+  if (count < 0) {
+    if (errno != EAGAIN) Die("zc_recv_datagrams");
+    return false;
+  }
+  for (int i = 0; i < count; ++i) datagrams[i].send_back = 1;
+  if (sluice_zc_settle(fd_, datagrams, static_cast<unsigned>(count), 0) != 0) Die("zc_settle");
+  return count == kBatch;
 }
 
 }  // namespace sluice::perf

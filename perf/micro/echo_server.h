@@ -44,14 +44,26 @@ class StreamServer : public Server {
   int epoll_;
 };
 
-// One socket, recvfrom until nothing is left.
+// One socket, read until nothing is left.
 class DatagramServer : public Server {
  public:
-  explicit DatagramServer(bool answers);
+  enum class Kind : uint8_t {
+    kSink,            // recvfrom
+    kEcho,            // recvfrom and sendto
+    kEchoInBatches,   // recvmmsg and sendmmsg
+    kEchoWithoutCopy  // sluice_zc_recv_datagrams and sluice_zc_settle
+  };
+
+  explicit DatagramServer(Kind kind);
   void Serve() override;
 
  private:
-  const bool answers_;
+  // They return false when nothing is left.
+  bool ServeOne();
+  bool ServeBatch();
+  bool ServeWithoutCopy();
+
+  const Kind kind_;
   int fd_;
   int epoll_;
 };

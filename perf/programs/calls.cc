@@ -19,14 +19,16 @@ namespace {
 const Calls kKernel = {
     "kernel",     ::socket,     ::bind, ::listen, ::connect,  ::accept4,  ::close,
     ::setsockopt, ::getsockopt, ::send, ::recv,   ::sendmmsg, ::recvmmsg, ::epoll_create1,
-    ::epoll_ctl,  ::epoll_wait, ::poll, nullptr,  nullptr,
+    ::epoll_ctl,  ::epoll_wait, ::poll, nullptr,  nullptr,    nullptr,    nullptr,
 };
 
 const Calls kSluice = {
-    "sluice",          sluice_socket,   sluice_bind,         sluice_listen,        sluice_connect,
-    sluice_accept4,    sluice_close,    sluice_setsockopt,   sluice_getsockopt,    sluice_send,
-    sluice_recv,       sluice_sendmmsg, sluice_recvmmsg,     sluice_epoll_create1, sluice_epoll_ctl,
-    sluice_epoll_wait, sluice_poll_fds, sluice_set_callback, sluice_poll,
+    "sluice",          sluice_socket,        sluice_bind,      sluice_listen,
+    sluice_connect,    sluice_accept4,       sluice_close,     sluice_setsockopt,
+    sluice_getsockopt, sluice_send,          sluice_recv,      sluice_sendmmsg,
+    sluice_recvmmsg,   sluice_epoll_create1, sluice_epoll_ctl, sluice_epoll_wait,
+    sluice_poll_fds,   sluice_set_callback,  sluice_poll,      sluice_zc_recv_datagrams,
+    sluice_zc_settle,
 };
 
 volatile sig_atomic_t stopped;

@@ -17,6 +17,8 @@
 
 #include "flags.h"
 
+struct sluice_zc_datagram;
+
 namespace sluice::perf {
 
 struct Calls {
@@ -40,6 +42,8 @@ struct Calls {
   // Sluice's only; null on the kernel's sockets.
   int (*set_callback)(int, uint32_t, void (*)(int, uint32_t, void*), void*);
   int (*run_stack)();
+  int (*zc_recv_datagrams)(int, sluice_zc_datagram*, unsigned, int);
+  int (*zc_settle)(int, const sluice_zc_datagram*, unsigned, int);
 };
 
 extern Calls net;

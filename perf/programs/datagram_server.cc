@@ -1,5 +1,6 @@
 // UDP servers: echo, and a sink that counts.
 #include <netinet/in.h>
+#include <sluice/sluice.h>
 
 #include <cerrno>
 #include <vector>
@@ -56,6 +57,26 @@ void RunDatagramServer(const Endpoint& local, bool echo, unsigned batch, bool sp
     report.Add("rate", static_cast<double>(received) / seconds);
     report.Add("bits_per_second", static_cast<double>(bytes) * 8 / seconds);
   }
+}
+
+void RunZeroCopyDatagramServer(const Endpoint& local, unsigned batch, bool spin, Report& report) {
+  const int epoll = net.epoll_create1(EPOLL_CLOEXEC);
+  const int fd = Open(local, epoll);
+  std::vector<sluice_zc_datagram> datagrams(batch);
+  uint64_t received = 0, bytes = 0;
+  while (!Stopped()) {
+    epoll_event event;
+    if (net.epoll_wait(epoll, &event, 1, spin ? 0 : -1) <= 0) continue;
+    const int count = net.zc_recv_datagrams(fd, datagrams.data(), batch, MSG_DONTWAIT);
+    if (count <= 0) continue;
+    received += static_cast<uint64_t>(count);
+    for (int i = 0; i < count; ++i) {
+      bytes += datagrams[static_cast<size_t>(i)].length;
+      datagrams[static_cast<size_t>(i)].send_back = 1;
+    }
+    if (net.zc_settle(fd, datagrams.data(), static_cast<unsigned>(count), 0) != 0) Die("settle");
+  }
+  report.Add("datagrams", received).Add("bytes", bytes);
 }
 
 }  // namespace sluice::perf

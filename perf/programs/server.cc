@@ -8,7 +8,8 @@
 //          sink      TCP: takes bytes and checks them
 //          source    TCP: sends bytes as fast as they go
 //          both      TCP: sink and source on each connection
-//          udp-echo  UDP: sends back what comes, --batch datagrams a call
+//          udp-echo  UDP: sends back what comes, --batch datagrams a call; with --zero-copy from
+//                    where it lies
 //          udp-sink  UDP: counts what comes
 //   --address A      the local address (0.0.0.0)
 //   --ports N        listens on N ports, from --port on (1)
@@ -55,10 +56,15 @@ int Serve(int argc, char** argv) {
     return 2;
   }
   const bool callbacks = flags.Switch("callbacks");
+  const bool zero_copy = flags.Switch("zero-copy");
   if (!StartSockets(flags)) return 2;
   const bool sends_endlessly = mode == "source" || mode == "both";
   if (callbacks && (net.set_callback == nullptr || datagrams || sends_endlessly)) {
     fputs("callbacks are for TCP servers that answer, on Sluice\n", stderr);
+    return 2;
+  }
+  if (zero_copy && (net.zc_settle == nullptr || mode != "udp-echo")) {
+    fputs("zero copy is for udp-echo, on Sluice\n", stderr);
     return 2;
   }
   flags.RefuseOthers();
@@ -66,7 +72,11 @@ int Serve(int argc, char** argv) {
   report.Add("mode", mode).Add("sockets", net.name);
   if (datagrams) {
     Ready();
-    RunDatagramServer(local, mode == "udp-echo", batch, spin, report);
+    if (zero_copy) {
+      RunZeroCopyDatagramServer(local, batch, spin, report);
+    } else {
+      RunDatagramServer(local, mode == "udp-echo", batch, spin, report);
+    }
   } else {
     StreamServer server(local, ports, *service,
                         callbacks ? Waiting::kCallbacks

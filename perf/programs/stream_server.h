@@ -97,5 +97,7 @@ std::unique_ptr<StreamService> MakeBulkService(bool takes, bool sends);
 
 // UDP, until SIGTERM: echoes if `echo`, else counts. `batch` datagrams a call.
 void RunDatagramServer(const Endpoint& local, bool echo, unsigned batch, bool spin, Report& report);
+// Echoes datagrams from where they lie; on Sluice only.
+void RunZeroCopyDatagramServer(const Endpoint& local, unsigned batch, bool spin, Report& report);
 
 }  // namespace sluice::perf

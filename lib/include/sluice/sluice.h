@@ -23,6 +23,7 @@
 #ifndef SLUICE_SLUICE_H_
 #define SLUICE_SLUICE_H_
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -111,7 +112,7 @@ SLUICE_API int sluice_epoll_pwait(int epoll, struct epoll_event* events, int max
 SLUICE_API int sluice_epoll_pwait2(int epoll, struct epoll_event* events, int maximum,
                                    const struct timespec* timeout, const sigset_t* mask);
 
-/* ---- Zero copy, for SOCK_STREAM (EOPNOTSUPP elsewhere) ---- */
+/* ---- Zero copy for SOCK_STREAM (EOPNOTSUPP elsewhere) ---- */
 
 /* A buffer to send from. It is yours from sluice_zc_alloc until sluice_zc_send took it or
  * sluice_zc_free gave it back; write into data[0 .. capacity) as you like meanwhile. Buffers are
@@ -142,6 +143,41 @@ SLUICE_API ssize_t sluice_zc_recv(int fd, struct iovec* pieces, int maximum, int
 /* Gives back the first `count` bytes on loan; which may end within a piece. EINVAL: so many are not
  * on loan. The peer's window opens only by what is given back. */
 SLUICE_API int sluice_zc_release(int fd, size_t count);
+
+/* ---- Zero copy for SOCK_DGRAM (EOPNOTSUPP elsewhere) ---- */
+
+/* A received datagram on loan, where it lies. */
+struct sluice_zc_datagram {
+  void* data;      /* its payload: yours to read and to write until it is settled */
+  size_t length;   /* bytes of it */
+  size_t capacity; /* bytes from `data` on that may be written; at least `length` */
+  int send_back;   /* 0; set it to 1 to have data[0 .. length) sent back to the peer */
+  union {
+    struct sockaddr_in v4;  /* of an AF_INET socket */
+    struct sockaddr_in6 v6; /* of an AF_INET6 socket; IPv4 in its mapped form */
+  } peer;                   /* who sent it; read only: another address here changes nothing */
+};
+
+/* Lends up to `maximum` datagrams that stand first in the receive queue, behind those already
+ * lent. Returns how many there are; 0 after shutdown(SHUT_RD). Waits for the first one and fails as
+ * recvfrom; flags: MSG_DONTWAIT. EMSGSIZE: the first one lies in several pieces, as datagrams do
+ * that came in fragments: settle what is on loan and take it with recvmsg.
+ * As long as datagrams are lent, recv and its relatives fail with EBUSY on this socket, and it
+ * stays readable. Packets are limited: settle before you wait. Closing the socket ends all loans,
+ * and drops what could not be sent back by then. */
+SLUICE_API int sluice_zc_recv_datagrams(int fd, struct sluice_zc_datagram* datagrams,
+                                        unsigned int maximum, int flags);
+/* Gives back the `count` oldest datagrams on loan, in the order in which they were lent. Those with
+ * `send_back` set go back to their peers from where they lie, with as many bytes as `length` says
+ * now; their source is the address that they had been sent to, and the port the socket's. Answers
+ * go out in their order, but not in order with what send and its relatives queue; they are held
+ * back, not dropped, while the port is busy. What fails later (no route, EMSGSIZE beyond the path's
+ * MTU if it may not be fragmented) is an error that waits for the socket's next call. On success 0;
+ * none of them may be touched any more. On failure nothing has been settled: EINVAL, so many are
+ * not on loan; EMSGSIZE, a `length` exceeds its `capacity`; EPIPE, sending was shut down (and
+ * SIGPIPE unless flags has MSG_NOSIGNAL). */
+SLUICE_API int sluice_zc_settle(int fd, const struct sluice_zc_datagram* datagrams,
+                                unsigned int count, int flags);
 
 /* ---- Callbacks: run to completion ---- */
 
