@@ -1,9 +1,12 @@
 #include "api/context.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <new>
 
 #include "api/callback.h"
@@ -22,6 +25,21 @@ namespace {
 constexpr int kBaseNumber = 512;
 constexpr Duration kTurnInterval = Microseconds(20);
 
+// Neither the limit of the process nor the one of the system (fs.nr_open, unless somebody has
+// raised it) lets the kernel give out these numbers.
+bool MapOwnNumbers(uint32_t sockets) {
+  state.own_numbers.Unmap();  // a forked child has its parent's
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
+  const rlim_t first = std::max<rlim_t>(limit.rlim_max, kMaxDescriptors);
+  const uint32_t count = std::min(sockets, NumberRange::kCountMax / 2) * 2;  // half for duplicates
+  if (first > static_cast<rlim_t>(INT_MAX) - count) {
+    errno = EOVERFLOW;
+    return false;
+  }
+  return state.own_numbers.Map(static_cast<int>(first), count);
+}
+
 bool Prepare(const ContextConfig& config) {
   state.region = config.region;
   state.home = config.home;
@@ -38,6 +56,7 @@ bool Prepare(const ContextConfig& config) {
   } else {
     kernel::Close(base);
   }
+  if (config.own_numbers && !MapOwnNumbers(config.region.limits().sockets)) return false;
   state.sides_bytes = sizeof(SocketSide) * size_t{config.region.limits().sockets};
   void* memory = mmap(nullptr, state.sides_bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -50,6 +69,7 @@ bool Prepare(const ContextConfig& config) {
 void Release() {
   if (state.base_descriptor >= 0) kernel::Close(state.base_descriptor);
   state.base_descriptor = -1;
+  state.own_numbers.Unmap();
   if (state.sides != nullptr) munmap(state.sides, state.sides_bytes);
   state.sides = nullptr;
   delete[] state.lane_waiters;

@@ -21,6 +21,8 @@ struct ContextConfig {
   Home* home = nullptr;
   // Addresses that stay with the kernel: see IsKernelAddress in socket_calls.h. Empty: none.
   std::vector<wire::Prefix> kernel_prefixes;
+  // Sockets take their numbers above those of the kernel (descriptors.h) and reserve none there.
+  bool own_numbers = false;
 };
 
 // Makes the calls usable. False: memory for the private halves, or the descriptor that reserves

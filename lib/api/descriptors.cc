@@ -35,27 +35,52 @@ bool Add(Handle handle) {
   return NamesEpoll(handle) ? EpollSet::AddReference(handle) : AddReference(handle);
 }
 
-// Makes `fd`, fresh from the kernel, one more name of what `handle` names.
+// Makes `fd`, just reserved, one more name of what `handle` names.
 int AssignDuplicate(int fd, Handle handle) {
   if (fd < 0) return -1;
-  if (fd >= kMaxDescriptors) {
+  if (fd >= kMaxDescriptors && !IsOwnNumber(fd)) {
     kernel::Close(fd);
     return Fail(EMFILE);
   }
   if (!Add(handle)) {
-    kernel::Close(fd);
+    ReleaseNumber(fd);
     return Fail(EBADF);
   }
   Assign(fd, handle);
   return fd;
 }
 
-// A number that names `handle`, or -1.
+// Calls visit(fd) for each number that names something.
+template <typename Visit>
+void ForEachNumber(Visit&& visit) {
+  for (int fd = 0; fd < numbers_used.load(); ++fd) {
+    if (DescriptorBits(fd) != 0) visit(fd);
+  }
+  for (int fd = state.own_numbers.first(); fd < state.own_numbers.end(); ++fd) {
+    if (DescriptorBits(fd) != 0) visit(fd);
+  }
+}
+
+// A number of the kernel's that names `handle`, or -1.
 int FindNumber(Handle handle) {
   for (int fd = 0; fd < numbers_used.load(); ++fd) {
     if (DescriptorBits(fd) == handle.bits()) return fd;
   }
   return -1;
+}
+
+// What a duplicate of the number is one of in the kernel: a number of our own is reserved nowhere.
+int NumberForKernel(int fd) {
+  return IsOwnNumber(fd) && DescriptorBits(fd) != 0 ? state.base_descriptor : fd;
+}
+
+// dup2 to a number that the kernel knows nothing of: only what is ours can have it.
+int DupToOwn(Handle handle, int to) {
+  const bool ours = handle.generation != 0 && handle != kInherited && !NamesEpoll(handle);
+  if (!ours || !Add(handle)) return Fail(EBADF);
+  state.own_numbers.Claim(to);
+  Assign(to, handle);
+  return to;
 }
 
 void SayInherited() {
@@ -79,6 +104,10 @@ int WhyNoSocket(Handle handle) {
 }
 
 int ReserveNumber(bool close_on_exec, int lowest) {
+  if (state.own_numbers.count() != 0) {
+    const int own = state.own_numbers.Take(lowest);
+    return own < 0 ? Fail(EMFILE) : own;
+  }
   int fd = kernel::Fcntl(state.base_descriptor, close_on_exec ? F_DUPFD_CLOEXEC : F_DUPFD, lowest);
   if (fd >= kMaxDescriptors) {
     kernel::Close(fd);
@@ -89,23 +118,32 @@ int ReserveNumber(bool close_on_exec, int lowest) {
 
 void Assign(int fd, Handle handle) {
   int used = numbers_used.load(std::memory_order_relaxed);
-  while (used <= fd && !numbers_used.compare_exchange_weak(used, fd + 1)) {
+  while (used <= fd && fd < kMaxDescriptors && !numbers_used.compare_exchange_weak(used, fd + 1)) {
   }
   // Pairs with DescriptorBits. A number that was closed behind our back may still name something.
   Drop(Handle::FromBits(internal::DescriptorWord(fd).exchange(handle.bits())));
 }
 
-void ReleaseNumber(int fd) { kernel::Close(fd); }
-
-void DisinheritAll(bool (*keep)(Handle)) {
-  for (int fd = 0; fd < numbers_used.load(); ++fd) {
-    const uint64_t bits = DescriptorBits(fd);
-    if (bits == 0) continue;
-    internal::DescriptorWord(fd).store(keep(Handle::FromBits(bits)) ? kInherited.bits() : 0);
+void ReleaseNumber(int fd) {
+  if (IsOwnNumber(fd)) {
+    state.own_numbers.Return(fd);
+  } else {
+    kernel::Close(fd);
   }
 }
 
+void DisinheritAll(bool (*keep)(Handle)) {
+  ForEachNumber([keep](int fd) {
+    const bool kept = keep(DescriptorHandle(fd));
+    internal::DescriptorWord(fd).store(kept ? kInherited.bits() : 0);
+  });
+}
+
 bool ReplaceByKernel(Handle handle, int kernel_fd) {
+  if (state.own_numbers.count() != 0) {
+    errno = EADDRNOTAVAIL;  // the kernel cannot take the number over
+    return false;
+  }
   // Sets watch descriptors: what they had is added again once the numbers are the kernel's.
   std::vector<EpollSet::Membership> memberships =
       EpollSet::TakeMemberships(handle, state.sides[handle.index].watch);
@@ -127,15 +165,16 @@ bool ReplaceByKernel(Handle handle, int kernel_fd) {
 bool IsOurs(int fd) { return DescriptorBits(fd) != 0; }
 bool IsOurEpoll(int fd) { return NamesEpoll(DescriptorHandle(fd)); }
 
-int Dup(int fd) {
-  const Handle handle = DescriptorHandle(fd);
-  if (handle.generation == 0) return Fail(EBADF);
-  return AssignDuplicate(kernel::Fcntl(fd, F_DUPFD, 0), handle);
-}
+int Dup(int fd) { return DupFrom(fd, 0, false); }
 
 int DupFrom(int fd, int lowest, bool close_on_exec) {
   const Handle handle = DescriptorHandle(fd);
   if (handle.generation == 0) return Fail(EBADF);
+  if (lowest < 0) return Fail(EINVAL);
+  if (IsOwnNumber(fd)) {
+    if (lowest >= state.own_numbers.first() && !IsOwnNumber(lowest)) return Fail(EINVAL);
+    return AssignDuplicate(ReserveNumber(close_on_exec, lowest), handle);
+  }
   return AssignDuplicate(kernel::Fcntl(fd, close_on_exec ? F_DUPFD_CLOEXEC : F_DUPFD, lowest),
                          handle);
 }
@@ -143,9 +182,10 @@ int DupFrom(int fd, int lowest, bool close_on_exec) {
 int Dup3(int from, int to, int flags) {
   if (from == to || (flags & ~O_CLOEXEC) != 0) return Fail(EINVAL);
   const Handle handle = DescriptorHandle(from);
+  if (IsOwnNumber(to)) return DupToOwn(handle, to);
   if (handle.generation != 0 && to >= kMaxDescriptors) return Fail(EBADF);
   if (handle.generation != 0 && !Add(handle)) return Fail(EBADF);
-  const int fd = kernel::Dup3(from, to, flags);
+  const int fd = kernel::Dup3(NumberForKernel(from), to, flags);
   if (fd < 0) {
     Drop(handle);
     return -1;
@@ -160,6 +200,7 @@ int Dup3(int from, int to, int flags) {
 
 int Dup2(int from, int to) {
   if (from != to) return Dup3(from, to, 0);
+  if (IsOwnNumber(from)) return DescriptorBits(from) != 0 ? to : Fail(EBADF);
   return kernel::Fcntl(from, F_GETFD, 0) < 0 ? -1 : to;
 }
 
@@ -170,23 +211,20 @@ int Close(int fd) {
   if (handle.generation == 0) return Fail(EBADF);
   Drop(handle);
   // Last, so that nobody else gets the number before it is ours no more.
-  return kernel::Close(fd);
+  if (!IsOwnNumber(fd)) return kernel::Close(fd);
+  state.own_numbers.Return(fd);
+  return 0;
 }
 
-void CloseAll() {
-  for (int fd = 0; fd < numbers_used.load(); ++fd) {
-    if (DescriptorBits(fd) != 0) Close(fd);
-  }
-}
+void CloseAll() { ForEachNumber(Close); }
 
 int CloseRange(unsigned first, unsigned last, int flags) {
   if (first > last) return Fail(EINVAL);
   constexpr unsigned kOnlyCloseOnExec = 4;  // CLOSE_RANGE_CLOEXEC
   if ((static_cast<unsigned>(flags) & kOnlyCloseOnExec) == 0) {
-    const unsigned end = static_cast<unsigned>(numbers_used.load());
-    for (unsigned fd = first; fd <= last && fd < end; ++fd) {
-      if (DescriptorBits(static_cast<int>(fd)) != 0) Close(static_cast<int>(fd));
-    }
+    ForEachNumber([first, last](int fd) {
+      if (static_cast<unsigned>(fd) >= first && static_cast<unsigned>(fd) <= last) Close(fd);
+    });
   }
   // The descriptor that numbers are duplicates of, if it lies in the range, must stay.
   const unsigned base = static_cast<unsigned>(state.base_descriptor);

@@ -1,9 +1,15 @@
 // Descriptor numbers and what they name.
 //
-// Each number is reserved in the kernel: a socket's is a duplicate of one shared descriptor that is
-// never readable (it costs a slot of the kernel's table and nothing else), an epoll set's is a
-// kernel epoll that holds the kernel descriptors of the set. So numbers never collide with files,
-// limits are the kernel's, and FD_CLOEXEC is kept there.
+// Each number is reserved in the kernel, unless the context says otherwise: a socket's is a
+// duplicate of one shared descriptor that is never readable (it costs a slot of the kernel's table
+// and nothing else), an epoll set's is a kernel epoll that holds the kernel descriptors of the set.
+// So numbers never collide with files, limits are the kernel's, and FD_CLOEXEC is kept there.
+//
+// With ContextConfig::own_numbers, sockets take theirs from a range above all that the kernel may
+// give out (state.own_numbers): no system call is needed to open and close one, and no limit of the
+// kernel's bounds them. The kernel knows nothing of them: exec closes them, they cannot be passed
+// to another process, put into a kernel epoll or moved to the kernel. dup2 may give such a socket a
+// number of the kernel's.
 //
 // A word for each number says what it names: the handle of a socket or of an epoll set, with the
 // generation that makes stale ones errors. Reading it takes one load and no lock. Sockets and sets
@@ -21,7 +27,7 @@
 
 namespace sluice::api {
 
-// Numbers above are refused with EMFILE.
+// Numbers of the kernel's above are refused with EMFILE; our own begin here or higher.
 inline constexpr int kMaxDescriptors = 1 << 20;
 
 // Indices with this bit name an epoll set.
@@ -35,12 +41,19 @@ namespace internal {
 extern uint64_t descriptor_words[kMaxDescriptors];
 
 inline std::atomic_ref<uint64_t> DescriptorWord(int fd) {
-  return std::atomic_ref<uint64_t>(descriptor_words[fd]);
+  return std::atomic_ref<uint64_t>(fd < kMaxDescriptors ? descriptor_words[fd]
+                                                        : state.own_numbers.word(fd));
 }
 }  // namespace internal
 
+// Whether the number lies in the range that the kernel knows nothing of.
+inline bool IsOwnNumber(int fd) { return state.own_numbers.Has(fd); }
+
 inline uint64_t DescriptorBits(int fd) {
-  if (static_cast<unsigned>(fd) >= static_cast<unsigned>(kMaxDescriptors)) return 0;
+  if (static_cast<unsigned>(fd) >= static_cast<unsigned>(kMaxDescriptors) &&
+      !state.own_numbers.Has(fd)) {
+    return 0;
+  }
   // Pairs with the release in Assign: what the word names is set up.
   return internal::DescriptorWord(fd).load(std::memory_order_acquire);
 }
@@ -92,7 +105,7 @@ inline bool FindSocket(int fd, OpenSocket& socket) {
 }
 
 // Reserves a number for a socket, as the kernel would choose it: the lowest free one from `lowest`
-// on. -1 and errno (EMFILE) if there is none. Names nothing yet.
+// on, of the kernel's or of our own. -1 and errno (EMFILE) if there is none. Names nothing yet.
 int ReserveNumber(bool close_on_exec, int lowest);
 // Lets the number name something.
 void Assign(int fd, table::Handle handle);

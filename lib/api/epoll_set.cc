@@ -103,9 +103,7 @@ void EpollSet::Close() {
 
 void EpollSet::RemoveAll() {
   LockHolder holder(control_lock_);
-  for (size_t fd = 0; fd < items_.size(); ++fd) {
-    while (items_[fd] != nullptr) DropItem(*items_[fd]);
-  }
+  while (items_ != nullptr) DropItem(*items_);
 }
 
 void EpollSet::RemoveTarget(Handle target, WatchList& watchers) {
@@ -136,30 +134,34 @@ std::vector<EpollSet::Membership> EpollSet::TakeMemberships(Handle target, Watch
   }
 }
 
+// Few sets hold the same target: its watch list is the shortest way to the item.
 EpollItem* EpollSet::FindItem(int fd, Handle target) {
-  if (static_cast<size_t>(fd) >= items_.size()) return nullptr;
-  EpollItem* item = items_[fd];
-  while (item != nullptr && item->target != target) item = item->next_of_fd;
-  return item;
+  WatchList& list = NamesEpoll(target) ? At(target).watchers_ : state.sides[target.index].watch;
+  LockHolder holder(list.lock);
+  for (Watcher* w = list.first; w != nullptr; w = w->next) {
+    if (w->waiter != nullptr) continue;
+    EpollItem* item = static_cast<EpollItem*>(w);
+    if (item->set == this && item->fd == fd && item->target == target) return item;
+  }
+  return nullptr;
 }
 
 EpollItem* EpollSet::NewItem(int fd, Handle target) {
   EpollItem* item = free_items_;
   if (item != nullptr) {
-    free_items_ = item->next_of_fd;
+    free_items_ = item->next_of_set;
   } else {
     item = new (std::nothrow) EpollItem();
     if (item == nullptr) return nullptr;
-  }
-  if (static_cast<size_t>(fd) >= items_.size()) {
-    items_.resize(std::max<size_t>(static_cast<size_t>(fd) + 1, items_.size() * 2));
   }
   item->set = this;
   item->target = target;
   item->fd = fd;
   item->queued = item->kernel_ready = item->exclusive = false;
-  item->next_of_fd = items_[fd];
-  items_[fd] = item;
+  item->previous_of_set = nullptr;
+  item->next_of_set = items_;
+  if (items_ != nullptr) items_->previous_of_set = item;
+  items_ = item;
   return item;
 }
 
@@ -182,18 +184,14 @@ void EpollSet::DropItem(EpollItem& item) {
 }
 
 void EpollSet::FreeItem(EpollItem& item) {
-  EpollItem** link = &items_[item.fd];
-  while (*link != &item) link = &(*link)->next_of_fd;
-  *link = item.next_of_fd;
-  item.next_of_fd = free_items_;
+  EpollItem* const next = item.next_of_set;
+  (item.previous_of_set == nullptr ? items_ : item.previous_of_set->next_of_set) = next;
+  if (next != nullptr) next->previous_of_set = item.previous_of_set;
+  item.next_of_set = free_items_;
   free_items_ = &item;
 }
 
-bool EpollSet::HeldSluiceItems(Handle handle) {
-  const EpollSet& set = At(handle);
-  return std::any_of(set.items_.begin(), set.items_.end(),
-                     [](const EpollItem* item) { return item != nullptr; });
-}
+bool EpollSet::HeldSluiceItems(Handle handle) { return At(handle).items_ != nullptr; }
 
 void EpollSet::ForgetAll() {
   // Their memory is left where it is: locks of threads that do not exist here may lie in it.

@@ -30,7 +30,8 @@ struct EpollItem : Watcher {
   int fd = -1;           // the number it was added by
   uint32_t events = 0;   // as the program gave them
   epoll_data_t data{};
-  EpollItem* next_of_fd = nullptr;  // another target that was added by the same number; free list
+  EpollItem* next_of_set = nullptr;  // all that the set holds; the list of free ones
+  EpollItem* previous_of_set = nullptr;
   // Under the set's ready lock.
   EpollItem* ready_next = nullptr;
   EpollItem* ready_previous = nullptr;
@@ -126,7 +127,7 @@ class EpollSet {
   uint32_t index_ = 0;
 
   table::Cell<uint32_t> control_lock_;
-  std::vector<EpollItem*> items_;  // by descriptor number
+  EpollItem* items_ = nullptr;
   EpollItem* free_items_ = nullptr;
   std::vector<EpollItem*> nested_;  // under the nesting lock, which is one for all sets
   table::Cell<uint32_t> nested_count_;

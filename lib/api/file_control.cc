@@ -98,6 +98,8 @@ int Fcntl(int fd, int command, long argument) {
     }
     case F_GETFD:
     case F_SETFD:
+      // Numbers of our own do not outlive exec, whatever was asked for.
+      if (IsOwnNumber(fd)) return command == F_GETFD ? FD_CLOEXEC : 0;
       return kernel::Fcntl(fd, command, argument);
     case F_GETOWN:
     case F_SETOWN:
@@ -111,6 +113,7 @@ int Ioctl(int fd, unsigned long request, void* argument) {
   const table::Handle handle = DescriptorHandle(fd);
   if (request == FIOCLEX || request == FIONCLEX) {
     if (handle.generation == 0) return Fail(EBADF);
+    if (IsOwnNumber(fd)) return 0;  // as F_SETFD
     return kernel::Fcntl(fd, F_SETFD, request == FIOCLEX ? FD_CLOEXEC : 0);
   }
   if (NamesEpoll(handle)) return Fail(ENOTTY);
@@ -122,7 +125,7 @@ int Ioctl(int fd, unsigned long request, void* argument) {
 int Fstat(int fd, struct stat* status) {
   if (!IsOurs(fd)) return Fail(EBADF);
   // The reserved number is a socket's (or a kernel epoll's): the kernel says what is to be said.
-  return kernel::Fstat(fd, status);
+  return kernel::Fstat(IsOwnNumber(fd) ? state.base_descriptor : fd, status);
 }
 
 }  // namespace sluice::api

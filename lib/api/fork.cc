@@ -7,6 +7,7 @@ namespace sluice::api {
 
 void AfterForkInChild() {
   if (!IsInstalled()) return;
+  state.own_numbers.Unlock();
   // Sockets fail from now on, and sets that hold some; other sets are what they are in the kernel.
   DisinheritAll([](table::Handle handle) {
     return !NamesEpoll(handle) || EpollSet::HeldSluiceItems(handle);

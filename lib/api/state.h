@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/context.h"
+#include "api/number_range.h"
 #include "api/watch.h"
 #include "table/entry.h"
 #include "table/handle.h"
@@ -48,6 +49,7 @@ struct State {
   size_t sides_bytes = 0;
   LaneWaiters* lane_waiters = nullptr;
   int base_descriptor = -1;  // what the reserved numbers are duplicates of
+  NumberRange own_numbers;   // empty, unless sockets take their numbers from there
   uint64_t nested_key = 0;   // marks notices of nested sets in a kernel epoll (epoll_set.h)
   std::vector<wire::Prefix> kernel_prefixes;
   std::atomic<bool> installed{false};

@@ -33,6 +33,10 @@ enum class Progress : uint8_t {
   kThreads,  // a thread for each engine
   kManual,   // the program calls sluice_poll
 };
+enum class Descriptors : uint8_t {
+  kKernel,  // a socket's number is reserved in the kernel
+  kOwn,     // it lies above the kernel's
+};
 enum class Loopback : uint8_t { kKernel, kSluice };
 enum class HugepageUse : uint8_t { kAuto, kNever, kRequire };
 enum class LogLevel : uint8_t { kError, kWarning, kNotice, kInfo, kDebug };
@@ -120,6 +124,8 @@ struct Configuration {
   std::string name;  // of this instance, for `sluice ss`; default: the program's
   std::string run_directory = "/run/sluice";  // control sockets
   Progress progress = Progress::kInline;
+  // Programs that are run by `sluice run` have the kernel's whatever stands here.
+  Descriptors descriptors = Descriptors::kKernel;
   LogLevel log_level = LogLevel::kWarning;
   std::string capture_file;  // pcapng of all frames; default: none
 

@@ -14,6 +14,8 @@ struct Word {
 
 inline constexpr Word<Progress> kProgressWords[] = {
     {"inline", Progress::kInline}, {"threads", Progress::kThreads}, {"manual", Progress::kManual}};
+inline constexpr Word<Descriptors> kDescriptorWords[] = {{"kernel", Descriptors::kKernel},
+                                                         {"own", Descriptors::kOwn}};
 inline constexpr Word<Loopback> kLoopbackWords[] = {{"kernel", Loopback::kKernel},
                                                     {"sluice", Loopback::kSluice}};
 inline constexpr Word<HugepageUse> kHugepageWords[] = {{"auto", HugepageUse::kAuto},
@@ -114,6 +116,7 @@ void Visit(Visitor& v, Configuration& s) {
   v.Text("name", s.name);
   v.Text("run_directory", s.run_directory);
   v.Enum("progress", s.progress, kProgressWords);
+  v.Enum("descriptors", s.descriptors, kDescriptorWords);
   v.Enum("log_level", s.log_level, kLogLevelWords);
   v.Text("capture_file", s.capture_file);
   v.Structs("interfaces", s.interfaces);

@@ -144,6 +144,7 @@ absl::Status Instance::InstallCalls() {
   context.region = region_;
   context.home = home_;
   context.kernel_prefixes = configuration.kernel_prefixes;
+  context.own_numbers = configuration.descriptors == Descriptors::kOwn;
   if (configuration.loopback == Loopback::kKernel) {
     context.kernel_prefixes.push_back(PrefixOf("127.0.0.0/8"));
     context.kernel_prefixes.push_back(PrefixOf("::1/128"));

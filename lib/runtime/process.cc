@@ -61,6 +61,8 @@ bool StartFromEnvironment(char* error, size_t error_bytes) {
   if (status.ok()) {
     InstanceSettings settings;
     settings.configuration = *std::move(configuration);
+    // The program takes its sockets for the kernel's: their numbers must be, too.
+    settings.configuration.descriptors = Descriptors::kKernel;
     status = StartInstance(std::move(settings));
   }
   if (!status.ok()) CopyError(status, error, error_bytes);

@@ -246,6 +246,7 @@ def sluice_settings(place, role, device, addresses):
     """What stands in sluice.yaml; where it says nothing, Sluice's defaults hold."""
     return {
         "name": f"perf-{role}",
+        "descriptors": "own",  # of programs that embed Sluice; the others have the kernel's
         "hugepages": "require" if place.hugepages else "never",
         "interfaces": [{"device": device, "addresses": addresses, "trusted_link": True}],
         "ephemeral_ports": "10000-65000",

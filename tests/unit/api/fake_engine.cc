@@ -44,12 +44,16 @@ table::Region Shared(void* memory, const table::RegionLimits& limits, const void
 
 }  // namespace
 
-FakeEngine::FakeEngine(const table::RegionLimits& limits, std::vector<wire::Prefix> prefixes)
+FakeEngine::FakeEngine(const table::RegionLimits& limits, std::vector<wire::Prefix> prefixes,
+                       bool own_numbers)
     : memory_(Zeroed(table::Region::BytesNeeded(limits))),
       pool_(256),
       region_(Shared(memory_.get(), limits, pool_.get())),
       table_(region_, 0) {
-  Must(Install({.region = region_, .home = this, .kernel_prefixes = std::move(prefixes)}));
+  Must(Install({.region = region_,
+                .home = this,
+                .kernel_prefixes = std::move(prefixes),
+                .own_numbers = own_numbers}));
 }
 
 FakeEngine::~FakeEngine() {

@@ -35,7 +35,7 @@ namespace sluice::api {
 class FakeEngine : public Home {
  public:
   explicit FakeEngine(const table::RegionLimits& limits = DefaultLimits(),
-                      std::vector<wire::Prefix> kernel_prefixes = {});
+                      std::vector<wire::Prefix> kernel_prefixes = {}, bool own_numbers = false);
   ~FakeEngine() override;
 
   static table::RegionLimits DefaultLimits() {
