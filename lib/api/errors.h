@@ -65,6 +65,8 @@ constexpr int ErrnoOf(table::Result result) {
       return ENFILE;
     case kNoBuffers:
       return ENOBUFS;
+    case kElsewhere:
+      return EADDRNOTAVAIL;
   }
   return EPROTO;  // the engine's word is a stranger's: a number outside the table
 }

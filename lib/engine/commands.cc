@@ -76,15 +76,17 @@ Result Engine::RunOnSocket(Instant now, const Command& command, Socket socket, R
     if (reply != nullptr) reply->value.store(mtu);
     return Result::kOk;
   }
-  return datagram ? RunOnDatagram(now, command, socket) : RunOnStream(now, command, socket);
+  return datagram ? RunOnDatagram(now, command, socket) : RunOnStream(now, command, socket, reply);
 }
 
 Result Engine::RunOnDatagram(Instant now, const Command& command, Socket socket) {
   switch (command.operation) {
     case Operation::kBind:
       return udp_.Bind(now, socket, command.local);
+    case Operation::kUnbind:
+      return udp_.Unbind(now, socket);
     case Operation::kConnect:
-      return udp_.Connect(now, socket, command.remote);
+      return udp_.Connect(now, socket, command.remote, command.local.port);
     case Operation::kDisconnect:
       return udp_.Disconnect(now, socket);
     case Operation::kShutdown:
@@ -112,14 +114,20 @@ Result Engine::RunOnDatagram(Instant now, const Command& command, Socket socket)
   return Result::kInvalid;
 }
 
-Result Engine::RunOnStream(Instant now, const Command& command, Socket socket) {
+Result Engine::RunOnStream(Instant now, const Command& command, Socket socket, Reply* reply) {
   switch (command.operation) {
     case Operation::kBind:
       return tcp_.Bind(now, socket, command.local);
+    case Operation::kUnbind:
+      return tcp_.Unbind(now, socket);
     case Operation::kListen:
       return tcp_.Listen(now, socket, command.argument);
-    case Operation::kConnect:
-      return tcp_.Connect(now, socket, command.remote);
+    case Operation::kConnect: {
+      uint8_t owner = lane_;
+      const Result result = tcp_.Connect(now, socket, command.remote, &owner);
+      if (result == Result::kElsewhere && reply != nullptr) reply->value.store(owner);
+      return result;
+    }
     case Operation::kShutdown:
       return tcp_.Shutdown(now, socket, command.argument);
     case Operation::kClose:

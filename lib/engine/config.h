@@ -14,6 +14,8 @@ struct rte_mempool;
 
 namespace sluice::engine {
 
+class HandOver;
+
 struct EngineConfig {
   ip::StackConfig ip;
   tcp::Config tcp;
@@ -24,6 +26,8 @@ struct EngineConfig {
   // Where packets are built that this host sends to itself, and those of transports. Ports bring
   // their own for what arrives.
   rte_mempool* pool = nullptr;
+  // Where several engines share the ports: what joins them. The engine's number is its lane.
+  HandOver* hand_over = nullptr;
   // Fewer free packets than this in `pool`: what arrives is copied to the region at once.
   uint32_t pool_low_water = 256;
 

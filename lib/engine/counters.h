@@ -9,7 +9,7 @@
   X(Turns) X(IdleTurns) X(FramesReceived) X(FramesTransmitted) X(FramesLooped) \
   X(TransmitBacklogs) X(Commands) X(CommandsInvalid) X(CommandsStale) X(Doorbells) \
   X(DoorbellsStale) X(Timers) X(Sleeps) X(SleepsRefused) X(UnknownProtocols) X(PoolLow) \
-  X(LinkChanges)
+  X(LinkChanges) X(HandOversGiven) X(HandOversTaken) X(HandOversRefused) X(HandOverCopiesFailed)
 // clang-format on
 
 namespace sluice::engine {

@@ -21,12 +21,14 @@ unsigned Engine::ReceiveBursts(Instant now) {
   receive_left_ = false;
   std::array<rte_mbuf*, kBurstMax> frames;
   for (Attachment& a : ports_) {
-    const uint16_t count = a.port->Receive(a.queue, {frames.data(), config_.receive_burst});
+    if (!a.has_queue) continue;
+    uint16_t count = a.port->Receive(a.queue, {frames.data(), config_.receive_burst});
     if (count == 0) continue;
     received += count;
     receive_left_ = receive_left_ || count == config_.receive_burst;
     if (tap_ != nullptr) [[unlikely]]
       tap_->Received(now, a.interface, {frames.data(), count});
+    if (hand_over_ != nullptr) count = KeepOwn(a, {frames.data(), count});
     for (unsigned i = 0; i < std::min<unsigned>(count, kPrefetchAhead); ++i) Prefetch(frames[i]);
     for (unsigned i = 0; i < count; ++i) {
       if (i + kPrefetchAhead < count) Prefetch(frames[i + kPrefetchAhead]);
@@ -46,6 +48,7 @@ unsigned Engine::TakeLooped(Instant now) {
     rte_mbuf* packet = ip_.TakeLooped();
     if (packet == nullptr) break;
     ++taken;
+    if (hand_over_ != nullptr && !KeepLooped(packet)) continue;
     Dispatch(now, ip_.Input(now, ip::kLoopbackInterface, packet, &inbound_));
   }
   counters_.FramesLooped += taken;
@@ -59,6 +62,11 @@ unsigned Engine::TakeLooped(Instant now) {
 void Engine::Dispatch(Instant now, ip::Verdict verdict) {
   if (verdict == ip::Verdict::kConsumed) return;
   if (verdict == ip::Verdict::kError) return DispatchError(now);
+  if (inbound_.info.reassembled && hand_over_ != nullptr && !OwnsInbound()) [[unlikely]] {
+    rte_pktmbuf_free(inbound_.packet);
+    inbound_.packet = nullptr;
+    return;
+  }
   switch (inbound_.info.protocol) {
     case ip::kProtocolTcp:
       return tcp_.Input(now, inbound_);
@@ -74,8 +82,9 @@ void Engine::Dispatch(Instant now, ip::Verdict verdict) {
 }
 
 void Engine::DispatchError(Instant now) {
-  if (inbound_.error.protocol == ip::kProtocolUdp) return udp_.Error(now, inbound_);
-  if (inbound_.error.protocol == ip::kProtocolTcp) tcp_.Error(now, inbound_.error);
+  const bool owns = hand_over_ == nullptr || OwnsError();
+  if (inbound_.error.protocol == ip::kProtocolUdp) return udp_.Error(now, inbound_, owns);
+  if (inbound_.error.protocol == ip::kProtocolTcp && owns) tcp_.Error(now, inbound_.error);
   rte_pktmbuf_free(inbound_.packet);
   inbound_.packet = nullptr;
 }
@@ -88,14 +97,16 @@ unsigned Engine::TransmitBursts(Instant now) {
       const std::span<rte_mbuf*> frames = ip_.TransmitQueue(a.interface);
       if (frames.empty()) break;
       // The port may free what it takes: look before, and at none twice.
-      if (tap_ != nullptr) [[unlikely]] {
+      if (tap_ != nullptr && a.has_queue) [[unlikely]] {
         tap_->Transmitted(now, a.interface, frames.subspan(std::min(a.tapped, frames.size())));
       }
       const uint16_t most = static_cast<uint16_t>(std::min<size_t>(frames.size(), UINT16_MAX));
-      const uint16_t taken = a.port->Transmit(a.queue, frames.first(most));
+      const uint16_t taken = a.has_queue ? a.port->Transmit(a.queue, frames.first(most))
+                                         : GiveFrames(a, frames.first(most));
       a.tapped = tap_ != nullptr ? frames.size() - taken : 0;
       ip_.Transmitted(a.interface, taken);
       sent += taken;
+      if (a.has_queue) counters_.FramesTransmitted += taken;
       if (taken < frames.size()) {
         transmit_left_ = true;
         ++counters_.TransmitBacklogs;
@@ -103,7 +114,6 @@ unsigned Engine::TransmitBursts(Instant now) {
       }
     }
   }
-  counters_.FramesTransmitted += sent;
   return sent;
 }
 

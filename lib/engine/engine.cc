@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cassert>
 
 namespace sluice::engine {
 namespace {
@@ -13,16 +14,19 @@ SipKey KeyFor(const SipKey& key, uint64_t purpose) {
   return {SipHashOf(key, purpose, uint64_t{0}), SipHashOf(key, purpose, uint64_t{1})};
 }
 
-ip::StackConfig IpConfig(const EngineConfig& config) {
+ip::StackConfig IpConfig(const EngineConfig& config, uint8_t lane) {
   ip::StackConfig ip = config.ip;
+  ip.is_speaker = config.hand_over == nullptr || lane == 0;
   ip.key = KeyFor(config.key, 1);
   ip.seed = KeyFor(config.key, 2).k0;
   if (ip.pool == nullptr) ip.pool = config.pool;
   return ip;
 }
 
-tcp::Config TcpConfig(const EngineConfig& config) {
+tcp::Config TcpConfig(const EngineConfig& config, uint8_t lane) {
   tcp::Config tcp = config.tcp;
+  tcp.owners = config.hand_over != nullptr ? &config.hand_over->owners() : nullptr;
+  tcp.engine = lane;
   if (tcp.pool == nullptr) tcp.pool = config.pool;
   return tcp;
 }
@@ -41,9 +45,10 @@ Engine::Engine(const EngineConfig& config, const table::Region& region, uint8_t 
     : config_(config),
       region_(region),
       lane_(lane),
+      hand_over_(config.hand_over),
       table_(region, lane),
-      ip_(IpConfig(config)),
-      tcp_(TcpConfig(config), table_, ip_, KeyFor(config.key, 3)),
+      ip_(IpConfig(config, lane)),
+      tcp_(TcpConfig(config, lane), table_, ip_, KeyFor(config.key, 3)),
       udp_(UdpConfig(config), table_, ip_, KeyFor(config.key, 4)) {
   config_.receive_burst = std::clamp<uint16_t>(config.receive_burst, 1, kBurstMax);
 }
@@ -75,7 +80,17 @@ ip::ConfigResult Engine::AddPort(Instant now, Port* port, uint16_t queue,
   const ip::ConfigResult result = ip_.AddInterface(now, interface, index);
   if (result != ip::ConfigResult::kOk) return result;
 
-  ports_.push_back({port, queue, *index, interface.link_up});
+  const bool has_queue = queue < can.queues;
+  assert(has_queue || hand_over_ != nullptr);
+  ports_.push_back({.port = port,
+                    .queue = queue,
+                    .interface = *index,
+                    .link_up = interface.link_up,
+                    .has_queue = has_queue,
+                    .ethernet = can.link == LinkType::kEthernet,
+                    .sender = static_cast<uint8_t>(queue % can.queues),
+                    .pool = interface.pool});
+  if (!has_queue) return result;
   const int descriptor = port->wake_descriptor(queue);
   if (descriptor >= 0) {
     wake_descriptors_.push_back(descriptor);
@@ -93,6 +108,7 @@ unsigned Engine::Poll(Instant now) {
     CheckLinks(now);
 
   unsigned work = ReceiveBursts(now);
+  if (hand_over_ != nullptr) work += TakeHandedOver(now);
   work += TakeLooped(now);
   work += TakeCommands(now);
   work += TakeDoorbells(now);
@@ -104,6 +120,8 @@ unsigned Engine::Poll(Instant now) {
     more = tcp_.EndOfBurst(now, config_.data_burst);
     work += TransmitBursts(now);
   }
+
+  if (takers_ != 0) WakeTakers();
 
   ++counters_.Turns;
   if (work == 0) ++counters_.IdleTurns;
@@ -186,6 +204,7 @@ bool Engine::LaneEmpty() const {
 
 bool Engine::HasWork() {
   return receive_left_ || ip_.looped_packets() != 0 || udp_.HasWork() || !LaneEmpty() ||
+         (hand_over_ != nullptr && hand_over_->HasFor(lane_)) ||
          report_state_.load(std::memory_order_relaxed) == kReportAsked;
 }
 
@@ -206,6 +225,7 @@ bool Engine::PrepareToSleep() {
     if (!HasWork()) {
       bool armed = true;
       for (Attachment& a : ports_) {
+        if (!a.has_queue) continue;
         a.armed = true;
         armed = a.port->ArmWake(a.queue);
         if (!armed) break;

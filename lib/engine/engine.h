@@ -1,6 +1,10 @@
 // An engine: the loop that one core runs. It owns a queue pair of each of its ports, the protocols
 // with all their connections, and one lane of a region whose other end the application holds.
 //
+// Several engines of one process share ports: each owns the flows that wire/flow_hash.h says are
+// its own, and passes on what comes to it of others' (hand_over.h). The first one speaks for the
+// host where only one voice may be heard.
+//
 //   Engine engine(config, region, /*lane=*/0);
 //   engine.AddPort(now, &port, /*queue=*/0, {.name = "eth0"}, &eth0);
 //   engine.ip().AddAddress(now, eth0, *wire::ParsePrefix("192.0.2.1/24"));
@@ -27,6 +31,7 @@
 #include "base/time.h"
 #include "engine/config.h"
 #include "engine/counters.h"
+#include "engine/hand_over.h"
 #include "engine/port.h"
 #include "engine/report.h"
 #include "ip/packet.h"
@@ -61,7 +66,9 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // Makes an interface over a queue of a port. What `interface` leaves open (link, link address,
-  // MTU, offloads, pool) is the port's.
+  // MTU, offloads, pool) is the port's. Where the port has no such queue, the engine of another one
+  // receives and sends for this one: then `queue` is its lane. The pool is pool(queue) all the
+  // same.
   ip::ConfigResult AddPort(Instant now, Port* port, uint16_t queue, ip::InterfaceConfig interface,
                            uint16_t* index);
 
@@ -107,6 +114,10 @@ class Engine {
     uint16_t queue;
     uint16_t interface;
     bool link_up;
+    bool has_queue;
+    bool ethernet;
+    uint8_t sender;     // the engine that sends for this one, where it has no queue
+    rte_mempool* pool;  // where copies of what others received come from
     bool armed = false;
     size_t tapped = 0;  // frames at the head of the transmit queue that the tap has seen
   };
@@ -119,6 +130,19 @@ class Engine {
   void DispatchError(Instant now);
   unsigned TransmitBursts(Instant now);
 
+  // --- sharing.cc
+  bool Give(uint8_t to, const Handed& handed);
+  void GiveToAll(rte_mempool* pool, const Handed& handed);
+  bool Keep(rte_mempool* pool, bool ethernet, const Handed& handed);
+  uint16_t KeepOwn(const Attachment& a, std::span<rte_mbuf*> frames);
+  bool KeepLooped(rte_mbuf* packet);
+  uint16_t GiveFrames(const Attachment& a, std::span<rte_mbuf*> frames);
+  unsigned TakeHandedOver(Instant now);
+  void WakeTakers();
+  const Attachment* AttachmentOf(uint16_t interface) const;
+  bool OwnsInbound() const;
+  bool OwnsError() const;
+
   // --- commands.cc
   unsigned TakeCommands(Instant now);
   void Execute(Instant now, const table::Command& command);
@@ -126,7 +150,8 @@ class Engine {
   table::Result RunOnSocket(Instant now, const table::Command& command, table::Socket socket,
                             table::Reply* reply);
   table::Result RunOnDatagram(Instant now, const table::Command& command, table::Socket socket);
-  table::Result RunOnStream(Instant now, const table::Command& command, table::Socket socket);
+  table::Result RunOnStream(Instant now, const table::Command& command, table::Socket socket,
+                            table::Reply* reply);
   table::Result Open(uint32_t argument, table::Reply* reply);
   table::Result Describe(Instant now, table::Socket socket, table::Reply* reply);
   table::Result ListInterfaces(uint32_t first, table::Reply* reply);
@@ -146,6 +171,8 @@ class Engine {
   EngineConfig config_;
   const table::Region& region_;
   uint8_t lane_;
+  HandOver* hand_over_;  // nullptr: alone
+  uint64_t takers_ = 0;  // engines that were given something in this turn
   table::SocketTable table_;
   ip::Stack ip_;
   tcp::Stack tcp_;

@@ -52,10 +52,16 @@ void BeginUse(Core& core, Instant now, Interface& interface, InterfaceAddress& a
   a.state = a.preferred_until <= now ? AddressState::kDeprecated : AddressState::kPreferred;
   a.probes_left = 0;
   a.deadline = Instant::Never();
-  a.announcements_left = interface.config.announce && interface.ethernet ? kAnnouncements : 0;
+  const bool announces = core.config.is_speaker && interface.config.announce && interface.ethernet;
+  a.announcements_left = announces ? kAnnouncements : 0;
   if (a.announcements_left > 0) a.deadline = now;
   RebuildLocal(core);
   if (a.address.is_v6() && a.address.is_link_local()) LinkLocalReady(core, now, interface);
+}
+
+// Who only listens waits longest, so that he hears what becomes of the speaker's probes.
+Duration RandomWait(Core& core, Duration least, Duration most) {
+  return core.config.is_speaker ? core.random.UniformDuration(least, most) : most;
 }
 
 void Start(Core& core, Instant now, Interface& interface, InterfaceAddress& a) {
@@ -66,7 +72,7 @@ void Start(Core& core, Instant now, Interface& interface, InterfaceAddress& a) {
     a.probes_left = a.address.is_v4() ? kProbesV4 : kProbesV6;
     // RFC 4862 section 5.4.2 and RFC 5227 section 2.1.1: hosts that start together must not speak
     // together.
-    a.deadline = now + core.random.UniformDuration(Duration(), kProbeWait);
+    a.deadline = now + RandomWait(core, Duration(), kProbeWait);
     RebuildLocal(core);
   }
   ScheduleAddress(core, a.deadline);
@@ -79,12 +85,14 @@ void Probe(Core& core, Instant now, Interface& interface, InterfaceAddress& a) {
     return;
   }
   --a.probes_left;
+  const bool speaks = core.config.is_speaker;
   if (a.address.is_v4()) {
-    SendArpRequest(core, interface, IpAddress::AnyV4(), a.address, wire::MacAddress::Broadcast());
-    a.deadline = now + (a.probes_left > 0 ? core.random.UniformDuration(kProbeMin, kProbeMax)
-                                          : kAnnounceWait);
+    if (speaks) {
+      SendArpRequest(core, interface, IpAddress::AnyV4(), a.address, wire::MacAddress::Broadcast());
+    }
+    a.deadline = now + (a.probes_left > 0 ? RandomWait(core, kProbeMin, kProbeMax) : kAnnounceWait);
   } else {
-    SendDuplicateProbe(core, now, interface, a.address);
+    if (speaks) SendDuplicateProbe(core, now, interface, a.address);
     a.deadline = now + core.timings[interface.index].retransmit;
   }
 }

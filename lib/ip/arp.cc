@@ -52,7 +52,7 @@ bool Conflict(Core& core, Instant now, Interface& interface, const ArpPacket& ar
   }
   // Section 2.4 (b): one announcement, not more than one in ten seconds, so that two hosts that
   // both insist do not fill the link.
-  if (ours->usable() && now - ours->defended >= kDefendInterval) {
+  if (core.config.is_speaker && ours->usable() && now - ours->defended >= kDefendInterval) {
     ours->defended = now;
     SendArpRequest(core, interface, ours->address, ours->address, wire::MacAddress::Broadcast());
   }
@@ -102,7 +102,7 @@ void ArpInput(Core& core, Instant now, Interface& interface, const rte_mbuf* pac
       }
     }
   }
-  if (request && for_us) Reply(core, interface, *arp);
+  if (request && for_us && core.config.is_speaker) Reply(core, interface, *arp);
 }
 
 void SendArpRequest(Core& core, Interface& interface, const wire::IpAddress& sender,

@@ -64,6 +64,9 @@ struct StackConfig {
   uint16_t loop_queue_packets = 512;         // a power of two
   uint16_t unreachable_queue_packets = 64;   // reports that wait for TakeUnreachable
 
+  // Whether it speaks for the host: answers who asks for addresses of ours, announces and probes
+  // them, solicits routers, reports groups. Of several engines that share ports, one does.
+  bool is_speaker = true;
   uint8_t hop_limit = 64;
   uint16_t loopback_mtu = 1500;     // packets to ourselves
   uint32_t icmp_per_second = 1000;  // errors we send (RFC 1812 section 4.3.2.8, RFC 4443 2.4(f))

@@ -55,6 +55,10 @@ rte_mbuf* NewMessage(Core& core, const Interface& interface, size_t bytes) {
 
 void SendMessage(Core& core, Instant now, Interface& interface, rte_mbuf* packet,
                  const IpAddress& destination) {
+  if (!core.config.is_speaker) {
+    rte_pktmbuf_free(packet);
+    return;
+  }
   const bool v4 = destination.is_v4();
   Outbound outbound;
   outbound.protocol = v4 ? kProtocolIgmp : kProtocolIcmpV6;

@@ -28,6 +28,11 @@ constexpr uint32_t kErrorBytesRead = 160;
 void SendEchoReply(Core& core, Instant now, Inbound* in, uint8_t reply_type) {
   rte_mbuf* packet = in->packet;
   const PacketInfo& info = in->info;
+  // Several engines have put the request together.
+  if (info.reassembled && !core.config.is_speaker) {
+    rte_pktmbuf_free(packet);
+    return;
+  }
   uint8_t* p = Data(packet);
   const uint16_t before = wire::Load16(p);
   p[0] = reply_type;

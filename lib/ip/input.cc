@@ -87,6 +87,7 @@ Verdict Input(Core& core, Instant now, uint16_t index, rte_mbuf* packet, Inbound
   PacketInfo& info = out->info;
   info.interface = interface->index;
   info.looped = looped;
+  info.reassembled = false;
   info.link_multicast = false;
   info.link_broadcast = false;
   ++interface->counters.rx_packets;

@@ -137,6 +137,7 @@ Verdict Reassemble(Core& core, Instant now, Interface& interface, rte_mbuf* pack
   const auto mended = Ipv4Header::Parse(FirstBytes(whole.packet), whole.packet->pkt_len);
   if (!mended) return Drop(whole.packet);
   ++core.counters.IpReasmOKs;
+  out->info.reassembled = true;
   return Deliver(core, now, interface, whole.packet, *mended, out);
 }
 

@@ -112,6 +112,7 @@ Verdict Reassemble(Core& core, Instant now, Interface& interface, rte_mbuf* pack
   const auto mended = Ipv6Header::Parse(FirstBytes(whole.packet), whole.packet->pkt_len);
   if (!mended) return Drop(whole.packet);
   ++core.counters.Ip6ReasmOKs;
+  out->info.reassembled = true;
   return Walk(core, now, interface, whole.packet, *mended, true, out);
 }
 

@@ -41,12 +41,14 @@ void Solicited(Core& core, Instant now, Interface& interface, const Inbound* in)
   }
   if (!target->usable()) return;
   if (probe) {
+    if (!core.config.is_speaker) return;
     SendNeighborAdvertisement(core, now, interface, message->target, kAllNodes, false, true);
     return;
   }
   if (message->options.source_link) {
     Heard(core, now, interface, info.source, *message->options.source_link);
   }
+  if (!core.config.is_speaker) return;
   SendNeighborAdvertisement(core, now, interface, message->target, info.source, true, true);
 }
 

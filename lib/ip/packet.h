@@ -42,7 +42,8 @@ struct PacketInfo {
   ChecksumState transport_checksum = ChecksumState::kUnknown;
   bool link_multicast = false;  // the frame was sent to a group or to all (RFC 1122 section 3.2.2)
   bool link_broadcast = false;
-  bool looped = false;      // we sent it ourselves
+  bool looped = false;  // we sent it ourselves
+  bool reassembled = false;
   uint16_t interface = 0;   // 1-based; where it arrived
   uint32_t flow_label = 0;  // IPv6
   // Bytes of IP header and extension headers that lie just before the packet's data:

@@ -13,6 +13,10 @@ void RunReassemblyTimer(Core& core, Instant now) {
     ++(v4 ? core.counters.IpReasmFails : core.counters.Ip6ReasmFails);
     // Without the first fragment the sender could not tell what it was about.
     if (first.packet == nullptr) continue;
+    if (!core.config.is_speaker) {
+      rte_pktmbuf_free(first.packet);
+      continue;
+    }
     PacketInfo info;
     info.source = first.key.source;
     info.destination = first.key.destination;

@@ -277,6 +277,7 @@ void RouterResigned(Core& core, Interface& interface, const IpAddress& address) 
 
 void LinkLocalReady(Core& core, Instant now, Interface& interface) {
   if (!interface.config.router_advertisements || !interface.ethernet) return;
+  if (!core.config.is_speaker) return;  // it hears what the speaker is answered
   interface.solicitations_left = kSolicitations;
   interface.solicit_at = now + core.random.UniformDuration(Duration(), kSolicitDelayMax);
   ScheduleRouter(core, interface.solicit_at);

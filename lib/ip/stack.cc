@@ -131,6 +131,11 @@ std::span<rte_mbuf*> Stack::TransmitQueue(uint16_t interface) {
   return i == nullptr ? std::span<rte_mbuf*>() : i->transmit.Front();
 }
 
+bool Stack::QueueFrame(uint16_t interface, rte_mbuf* frame) {
+  Interface* i = core_->FindInterface(interface);
+  return i != nullptr && i->transmit.Push(frame);
+}
+
 void Stack::Transmitted(uint16_t interface, size_t count) {
   if (Interface* i = core_->FindInterface(interface)) i->transmit.Pop(count);
 }

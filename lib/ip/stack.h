@@ -113,6 +113,9 @@ class Stack {
   // Frames that wait on an interface, oldest first: as many as lie in one piece. The caller hands
   // them to the port and says how many it took; ask again for the rest.
   std::span<rte_mbuf*> TransmitQueue(uint16_t interface);
+  // Puts a whole frame behind those that wait: another engine's, which has no queue of the port.
+  // False: there is no room, and the frame is still the caller's.
+  bool QueueFrame(uint16_t interface, rte_mbuf* frame);
   void Transmitted(uint16_t interface, size_t count);
   // Frames that still fit, if no more than `most` are to wait.
   size_t TransmitRoom(uint16_t interface, size_t most = SIZE_MAX) const;

@@ -8,8 +8,8 @@ std::string_view ToString(table::Result result) {
       "ADDRNOTAVAIL", "AFNOSUPPORT", "ACCES",       "ISCONN", "NOTCONN",    "DESTADDRREQ",
       "CONNREFUSED",  "CONNRESET",   "CONNABORTED", "PIPE",   "TIMEDOUT",   "NETDOWN",
       "NETUNREACH",   "HOSTUNREACH", "MSGSIZE",     "PROTO",  "NOPROTOOPT", "OPNOTSUPP",
-      "NODEV",        "NFILE",       "NOBUFS"};
-  static_assert(std::size(kNames) == static_cast<size_t>(table::Result::kNoBuffers) + 1);
+      "NODEV",        "NFILE",       "NOBUFS",      "ELSEWHERE"};
+  static_assert(std::size(kNames) == static_cast<size_t>(table::Result::kElsewhere) + 1);
   const auto i = static_cast<unsigned>(result);
   return i < std::size(kNames) ? kNames[i] : "unknown";
 }

@@ -33,6 +33,7 @@ enum class Result : uint8_t {
   kNoDevice,             // ENODEV
   kNoSockets,            // ENFILE: every slot of the table is taken
   kNoBuffers,            // ENOBUFS: a buffer, block or queue limit was hit
+  kElsewhere,            // the flow is another engine's: the answer's value tells whose
 };
 
 }  // namespace sluice::table

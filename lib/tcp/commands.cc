@@ -92,9 +92,22 @@ Result Stack::Listen(Instant now, table::Socket socket, uint32_t backlog) {
   return StartListening(*core_, socket, backlog);
 }
 
-Result Stack::Connect(Instant now, table::Socket socket, const wire::Endpoint& remote) {
+Result Stack::Unbind(Instant now, table::Socket socket) {
   core_->SetNow(now);
-  return StartConnect(*core_, socket, remote);
+  if (KindOf(socket) != BlockKind::kBinding) return Result::kInvalid;
+  core_->bindings.Unbind(BlockOf(socket));
+  SetBlock(socket, BlockKind::kNothing);
+  socket.entry().engine_flags.ClearBits(table::kAutobound);
+  socket.entry().local.Store({});
+  socket.SetStatus(table::Status::kUnconnected);
+  return Result::kOk;
+}
+
+Result Stack::Connect(Instant now, table::Socket socket, const wire::Endpoint& remote,
+                      uint8_t* owner) {
+  core_->SetNow(now);
+  uint8_t nobody_asks;
+  return StartConnect(*core_, socket, remote, owner != nullptr ? owner : &nobody_asks);
 }
 
 Result Stack::Shutdown(Instant now, table::Socket socket, uint32_t how) {

@@ -7,11 +7,19 @@
 
 struct rte_mempool;
 
+namespace sluice::wire {
+class FlowOwners;
+}
+
 namespace sluice::tcp {
 
 struct Config {
   // Where the packets of segments that we send come from.
   rte_mempool* pool = nullptr;
+
+  // Which engine a flow's segments come to, and which one this is; nullptr: all come here.
+  const wire::FlowOwners* owners = nullptr;
+  uint8_t engine = 0;
 
   // Limits of what is kept.
   uint32_t connections_max = 65536;  // control blocks

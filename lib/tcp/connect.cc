@@ -8,6 +8,7 @@
 #include "tcp/isn.h"
 #include "tcp/rtt.h"
 #include "tcp/window.h"
+#include "wire/flow_hash.h"
 
 namespace sluice::tcp {
 namespace {
@@ -80,17 +81,28 @@ struct Local {
   bool kept = false;  // bound by the program
 };
 
+// The engine that the flow's segments come to.
+uint8_t OwnerOf(const Core& core, const ip::Path& path, uint16_t port,
+                const wire::Endpoint& remote) {
+  if (core.config.owners == nullptr) return core.config.engine;
+  return core.config.owners->Of(path.source, port, path.destination, remote.port);
+}
+
+// kElsewhere: `owner` is another engine.
 Result ChooseLocal(Core& core, table::Socket socket, const ip::Path& path,
-                   const wire::Endpoint& remote, Local* local) {
+                   const wire::Endpoint& remote, Local* local, uint8_t* owner) {
   if (KindOf(socket) == BlockKind::kBinding) {
     local->binding = BlockOf(socket);
     local->port = core.bindings.Local(local->binding).port;
     local->kept = true;
+    *owner = OwnerOf(core, path, local->port, remote);
+    if (*owner != core.config.engine) return Result::kElsewhere;
     return TupleIsFree(core, KeyFor(path, local->port, remote)) ? Result::kOk
                                                                 : Result::kAddressNotAvailable;
   }
   const uint16_t port = core.bindings.ChoosePort(path.source, remote, [&](uint16_t candidate) {
-    return TupleIsFree(core, KeyFor(path, candidate, remote));
+    return OwnerOf(core, path, candidate, remote) == core.config.engine &&
+           TupleIsFree(core, KeyFor(path, candidate, remote));
   });
   if (port == 0) return Result::kAddressNotAvailable;
   ip::BindRequest request;
@@ -131,7 +143,7 @@ void Begin(Core& core, Connection& c, table::Socket socket, const ip::FlowKey& k
 
 }  // namespace
 
-Result StartConnect(Core& core, table::Socket socket, const wire::Endpoint& to) {
+Result StartConnect(Core& core, table::Socket socket, const wire::Endpoint& to, uint8_t* owner) {
   switch (KindOf(socket)) {
     case BlockKind::kConnection:
       return core.connections[BlockOf(socket)].synchronized() ? Result::kIsConnected
@@ -161,7 +173,9 @@ Result StartConnect(Core& core, table::Socket socket, const wire::Endpoint& to) 
     return Result::kNoBuffers;
   }
   Local local;
-  if (Result r = ChooseLocal(core, socket, path, remote, &local); r != Result::kOk) return r;
+  if (Result r = ChooseLocal(core, socket, path, remote, &local, owner); r != Result::kOk) {
+    return r;
+  }
 
   const ip::FlowKey key = KeyFor(path, local.port, remote);
   Sequence isn_above;

@@ -18,7 +18,9 @@ struct Segment;
 struct SynRequest;
 
 // Active open.
-table::Result StartConnect(Core& core, table::Socket socket, const wire::Endpoint& remote);
+// As Stack::Connect.
+table::Result StartConnect(Core& core, table::Socket socket, const wire::Endpoint& remote,
+                           uint8_t* owner);
 // A segment in SYN-SENT (section 3.10.7.3).
 void SynSentSegment(Core& core, Connection& c, Segment& segment);
 // The SYN, or in SYN-RECEIVED the SYN-ACK, once more.

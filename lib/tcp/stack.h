@@ -67,10 +67,14 @@ class Stack {
 
   // A port of 0 is chosen (RFC 6056).
   table::Result Bind(Instant now, table::Socket socket, const wire::Endpoint& local);
+  // Undoes Bind. kInvalid: it is not bound, or more was done to it since.
+  table::Result Unbind(Instant now, table::Socket socket);
   // Also changes the backlog of a socket that listens already.
   table::Result Listen(Instant now, table::Socket socket, uint32_t backlog);
-  // kInProgress: the status, SO_ERROR and kEventOut tell how it ended.
-  table::Result Connect(Instant now, table::Socket socket, const wire::Endpoint& remote);
+  // kInProgress: the status, SO_ERROR and kEventOut tell how it ended. kElsewhere: with the port
+  // that the socket is bound to the flow would be the engine `owner`'s.
+  table::Result Connect(Instant now, table::Socket socket, const wire::Endpoint& remote,
+                        uint8_t* owner = nullptr);
   // `how`: 0 receive, 1 send, 2 both.
   table::Result Shutdown(Instant now, table::Socket socket, uint32_t how);
   // The application will not use the socket again. Its slot goes back to the table now or, where

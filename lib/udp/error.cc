@@ -48,7 +48,7 @@ Meaning MeaningOf(const ip::IcmpError& error, table::MtuDiscover discover) {
 
 }  // namespace
 
-void Stack::Error(Instant now, ip::Inbound& inbound) {
+void Stack::Error(Instant now, ip::Inbound& inbound, bool ours) {
   const ip::IcmpError& error = inbound.error;
   ip::PacketInfo info;
   info.source = error.destination.address;
@@ -58,6 +58,11 @@ void Stack::Error(Instant now, ip::Inbound& inbound) {
   if (block == kNone) return Drop(inbound, counters_.UdpNoPorts);
   if (error.kind == IcmpErrorKind::kPacketTooBig && !error.local) {
     ip_.UpdatePathMtu(now, error.destination.address, error.mtu);
+  }
+  if (!ours) {
+    rte_pktmbuf_free(inbound.packet);
+    inbound.packet = nullptr;
+    return;
   }
   const Control& control = At(block);
   const table::Socket socket = table_.At(control.slot);

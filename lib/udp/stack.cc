@@ -136,6 +136,25 @@ Result Stack::Bind(Instant, table::Socket socket, const Endpoint& local) {
   return result;
 }
 
+Result Stack::Unbind(Instant, table::Socket socket) {
+  Control& control = ControlOf(socket);
+  if (control.binding == kNone || control.connected) return Result::kInvalid;
+  LeavePort(control, socket);
+  return Result::kOk;
+}
+
+void Stack::LeavePort(Control& control, table::Socket socket) {
+  table::Entry& entry = socket.entry();
+  bindings_.Unbind(control.binding);
+  recent_ = {};
+  control.binding = kNone;
+  control.automatic_port = false;
+  entry.engine_flags.ClearBits(table::kAutobound);
+  entry.local.Store({});
+  entry.interface.store(0);
+  socket.SetStatus(Status::kUnconnected);
+}
+
 ip::FlowKey Stack::KeyOf(const Endpoint& local, const Endpoint& remote, uint16_t interface) const {
   ip::FlowKey key;
   key.local = local.address;
@@ -162,7 +181,8 @@ void Stack::EnterFlow(uint32_t block, const Endpoint& local, const Endpoint& rem
   if (!control.in_flows) ++counters_.UdpFlowMapFull;
 }
 
-Result Stack::Connect(Instant now, table::Socket socket, const Endpoint& remote) {
+Result Stack::Connect(Instant now, table::Socket socket, const Endpoint& remote,
+                      uint16_t local_port) {
   const uint32_t block = BlockOf(socket);
   Control& control = At(block);
   table::Entry& entry = socket.entry();
@@ -177,7 +197,7 @@ Result Stack::Connect(Instant now, table::Socket socket, const Endpoint& remote)
   if (own_port) {
     const IpAddress any = control.family == AF_INET ? IpAddress::AnyV4() : IpAddress::AnyV6();
     const Result bound =
-        BindTo(control, socket, any, 0, entry.options.bound_interface.load(), true);
+        BindTo(control, socket, any, local_port, entry.options.bound_interface.load(), true);
     if (bound != Result::kOk) return bound;
   }
   const Result routed = Route(now, socket, control, probe);
@@ -228,14 +248,7 @@ Result Stack::Disconnect(Instant now, table::Socket socket) {
   Unconnect(block);
   entry.remote.Store({});
   if (control.automatic_port) {
-    bindings_.Unbind(control.binding);
-    recent_ = {};
-    control.binding = kNone;
-    control.automatic_port = false;
-    entry.engine_flags.ClearBits(table::kAutobound);
-    entry.local.Store({});
-    entry.interface.store(0);
-    socket.SetStatus(Status::kUnconnected);
+    LeavePort(control, socket);
     return Result::kOk;
   }
   entry.local.Store(bindings_.Local(control.binding));

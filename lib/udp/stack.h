@@ -57,7 +57,8 @@ class Stack {
   // Takes one datagram that the internet layer delivered, and its packet.
   void Input(Instant now, ip::Inbound& inbound);
   // Somebody reports that a datagram of ours did not arrive. Takes the packet that quotes it.
-  void Error(Instant now, ip::Inbound& inbound);
+  // `ours` false: another engine tells the socket; only the path MTU is learnt.
+  void Error(Instant now, ip::Inbound& inbound, bool ours = true);
 
   // --- Commands ---------------------------------------------------------------------------------
 
@@ -70,7 +71,11 @@ class Stack {
   }
   // A port of 0 is chosen (RFC 6056).
   table::Result Bind(Instant now, table::Socket socket, const wire::Endpoint& local);
-  table::Result Connect(Instant now, table::Socket socket, const wire::Endpoint& remote);
+  // Undoes Bind. kInvalid: it is not bound, or is connected.
+  table::Result Unbind(Instant now, table::Socket socket);
+  // A socket without a port gets `local_port`, or any if that is 0.
+  table::Result Connect(Instant now, table::Socket socket, const wire::Endpoint& remote,
+                        uint16_t local_port = 0);
   table::Result Disconnect(Instant now, table::Socket socket);
   // `how`: 0 receive, 1 send, 2 both.
   table::Result Shutdown(Instant now, table::Socket socket, uint32_t how);
@@ -209,6 +214,7 @@ class Stack {
   // --- stack.cc
   table::Result BindTo(Control& control, table::Socket socket, const wire::IpAddress& address,
                        uint16_t port, uint16_t interface, bool automatic);
+  void LeavePort(Control& control, table::Socket socket);
   bool MayBind(const Control& control, const table::Options& options,
                const wire::Endpoint& local) const;
   void Unconnect(uint32_t block);
