@@ -10,6 +10,7 @@
 #include "api/socket.h"
 #include "api/socket_calls.h"
 #include "api/socket_error.h"
+#include "api/twins.h"
 #include "api/wait.h"
 #include "table/application_queues.h"
 
@@ -97,7 +98,7 @@ int Bind(int fd, const sockaddr* address, socklen_t length) {
   if (!socket.IsOpen()) return Fail(EBADF);
   if (socket.entry->status.load() != Status::kUnconnected) return Fail(EINVAL);
   if (MissesFamily(socket, endpoint)) return Fail(EINVAL);
-  const Result result = Ask(socket, {.operation = Operation::kBind, .local = endpoint});
+  const Result result = BindEverywhere(socket, endpoint);
   return result == Result::kOk ? 0 : Fail(ErrnoOf(result));
 }
 
@@ -116,7 +117,7 @@ int Listen(int fd, int backlog) {
   const uint32_t waiting =
       static_cast<uint32_t>(backlog < 0 ? kMostWaiting : std::min(backlog, kMostWaiting));
   socket.entry->backlog.store(waiting);
-  const Result result = Ask(socket, {.operation = Operation::kListen, .argument = waiting});
+  const Result result = ListenEverywhere(socket, waiting);
   return result == Result::kOk ? 0 : Fail(ErrnoOf(result));
 }
 
@@ -147,8 +148,11 @@ int ConnectState(const OpenSocket& socket) {
   }
 }
 
+// What StepConnect answers beside: the socket must move to the engine `lane` first.
+constexpr int kMustMove = -1;
+
 // One step of connecting a stream: 0, an errno, EALREADY or EINPROGRESS while it is under way.
-int StepConnect(const OpenSocket& socket, const wire::Endpoint& remote) {
+int StepConnect(const OpenSocket& socket, const wire::Endpoint& remote, uint8_t& lane) {
   LockHolder holder(socket.entry->send_lock);
   if (!socket.IsOpen()) return EBADF;
   const int found = ConnectState(socket);
@@ -158,8 +162,10 @@ int StepConnect(const OpenSocket& socket, const wire::Endpoint& remote) {
     socket.side->watch.seen_ready = 0;  // being connected will be news
   }
   socket.side->is_connecting = true;
-  const Result result = Ask(socket, {.operation = Operation::kConnect, .remote = remote});
+  Answer answer;
+  const Result result = Ask(socket, {.operation = Operation::kConnect, .remote = remote}, &answer);
   if (result == Result::kInProgress) {
+    if (HasTwins(socket)) CloseTwins(socket);
     // As on Linux, where the answer is not looked at before the call returns, however near the
     // peer.
     if (socket.is_nonblocking()) return EINPROGRESS;
@@ -167,30 +173,47 @@ int StepConnect(const OpenSocket& socket, const wire::Endpoint& remote) {
   }
   socket.side->is_connecting = false;
   socket.side->was_connected = result == Result::kOk;
+  if (result == Result::kElsewhere && answer.value < state.lanes) {
+    lane = static_cast<uint8_t>(answer.value);
+    return kMustMove;
+  }
   return ErrnoOf(result);
 }
 
-int ConnectStream(const OpenSocket& socket, const wire::Endpoint& remote) {
+int ConnectStream(const OpenSocket& socket, const wire::Endpoint& remote, uint8_t& lane) {
   BlockingWait wait(socket, table::kEventOut, socket.entry->options.send_timeout_ns.load());
   for (;;) {
-    const int error = StepConnect(socket, remote);
+    const int error = StepConnect(socket, remote, lane);
     if (error != EINPROGRESS && error != EALREADY) return error;
     if (socket.is_nonblocking()) return error;
     if (int woken = wait.Sleep()) return woken == EAGAIN ? EINPROGRESS : woken;
   }
 }
 
+// The same for a socket that is bound: its port may make the flow another engine's.
+int ConnectWhereItBelongs(int fd, OpenSocket& socket, const wire::Endpoint& remote) {
+  for (uint32_t moves = 0; moves < state.lanes; ++moves) {
+    uint8_t lane = 0;
+    const int error = ConnectStream(socket, remote, lane);
+    if (error != kMustMove) return error;
+    const Result moved = MoveToEngine(socket, lane);
+    if (moved != Result::kOk) return ErrnoOf(moved);
+    if (!FindSocket(fd, socket)) return errno;
+  }
+  return EADDRNOTAVAIL;  // its own address changes all the time
+}
+
 int ConnectDatagram(const OpenSocket& socket, const wire::Endpoint& remote) {
   LockHolder holder(socket.entry->send_lock);
   if (!socket.IsOpen()) return EBADF;
-  return ErrnoOf(Ask(socket, {.operation = Operation::kConnect, .remote = remote}));
+  return ErrnoOf(ConnectEverywhere(socket, remote));
 }
 
 int Disconnect(const OpenSocket& socket) {
   LockHolder holder(socket.entry->send_lock);
   if (!socket.IsOpen()) return EBADF;
   socket.side->is_connecting = socket.side->was_connected = false;
-  return ErrnoOf(Ask(socket, {.operation = Operation::kDisconnect}));
+  return ErrnoOf(DisconnectEverywhere(socket));
 }
 
 }  // namespace
@@ -215,8 +238,8 @@ int Connect(int fd, const sockaddr* address, socklen_t length) {
   }
   remote.address = DestinationOf(remote.address);
   if (MissesFamily(socket, remote)) return Fail(ENETUNREACH);
-  const int error =
-      socket.is_stream() ? ConnectStream(socket, remote) : ConnectDatagram(socket, remote);
+  const int error = socket.is_stream() ? ConnectWhereItBelongs(fd, socket, remote)
+                                       : ConnectDatagram(socket, remote);
   return error == 0 ? 0 : Fail(error);
 }
 
@@ -233,9 +256,41 @@ table::Handle NextConnection(table::Entry& listener) {
   return {};
 }
 
+bool HasConnections(const OpenSocket& listener) {
+  uint32_t waiting = table::ConnectionQueueLength(*listener.entry);
+  if (HasTwins(listener)) {
+    ForEachTwin(listener, [&waiting](const OpenSocket& twin) {
+      waiting += table::ConnectionQueueLength(*twin.entry);
+    });
+  }
+  return waiting != 0;
+}
+
+// From a listener's own queue: 0, EAGAIN or another errno.
+int TakeConnection(const OpenSocket& listener, table::Handle& connection) {
+  LockHolder holder(listener.entry->receive_lock);
+  if (!listener.IsOpen()) return EBADF;
+  if (listener.entry->status.load() != Status::kListening) {
+    return listener.is_stream() ? EINVAL : EOPNOTSUPP;
+  }
+  connection = NextConnection(*listener.entry);
+  return connection.is_none() ? EAGAIN : 0;
+}
+
+// The same from its twins' queues as well, in turn.
+int TakeConnectionInTurn(const OpenSocket& listener, table::Handle& connection) {
+  if (!HasTwins(listener)) return TakeConnection(listener, connection);
+  int error = EAGAIN;
+  VisitInTurn(listener, false, [&](const OpenSocket& member) {
+    error = TakeConnection(member, connection);
+    return error != EAGAIN;
+  });
+  return error;
+}
+
 // Takes a connection from the queue. Returns its descriptor, or -1 and EAGAIN or another errno.
 int TryAccept(const OpenSocket& listener, int flags, table::Handle& connection) {
-  if (table::ConnectionQueueLength(*listener.entry) == 0) {
+  if (!HasConnections(listener)) {
     if (!listener.IsOpen()) return Fail(EBADF);
     if (!listener.is_stream()) return Fail(EOPNOTSUPP);
     if (listener.entry->status.load() != Status::kListening) return Fail(EINVAL);
@@ -244,19 +299,7 @@ int TryAccept(const OpenSocket& listener, int flags, table::Handle& connection) 
   // The number first: a connection must not be lost for want of one.
   const int fd = ReserveNumber((flags & SOCK_CLOEXEC) != 0, 0);
   if (fd < 0) return -1;
-  int error = 0;
-  {
-    LockHolder holder(listener.entry->receive_lock);
-    if (!listener.IsOpen()) {
-      error = EBADF;
-    } else if (listener.entry->status.load() != Status::kListening) {
-      error = listener.is_stream() ? EINVAL : EOPNOTSUPP;
-    } else {
-      connection = NextConnection(*listener.entry);
-      if (connection.is_none()) error = EAGAIN;
-    }
-  }
-  if (error != 0) {
+  if (const int error = TakeConnectionInTurn(listener, connection)) {
     ReleaseNumber(fd);
     return Fail(error);
   }
@@ -315,8 +358,8 @@ int Shutdown(int fd, int how) {
     // A listener that is shut down is bound again, and may listen again: nothing stays of it.
     if (status != Status::kListening) socket.entry->application_flags.SetBits(flags);
     if (error == 0) {
-      error = ErrnoOf(
-          Ask(socket, {.operation = Operation::kShutdown, .argument = static_cast<uint32_t>(how)}));
+      error = ErrnoOf(AskAll(
+          socket, {.operation = Operation::kShutdown, .argument = static_cast<uint32_t>(how)}));
     }
   }
   FireSocket(socket.handle.index, ~0u);

@@ -7,6 +7,7 @@
 #include "api/errors.h"
 #include "api/socket_error.h"
 #include "api/stream.h"
+#include "api/twins.h"
 #include "api/wait.h"
 
 namespace sluice::api {
@@ -24,8 +25,9 @@ bool DoesNotWait(const OpenSocket& socket, int flags) {
   return (flags & MSG_DONTWAIT) != 0 || socket.is_nonblocking();
 }
 
-int TryReceive(const OpenSocket& socket, std::span<const iovec> pieces, int flags,
-               ReceivedDatagram& datagram) {
+// From the socket's own queue, or the twin's if it is one: then it is asked for data alone.
+int TryReceiveFrom(const OpenSocket& socket, std::span<const iovec> pieces, int flags,
+                   ReceivedDatagram& datagram) {
   Entry& entry = *socket.entry;
   const bool peek = (flags & MSG_PEEK) != 0;
   uint16_t marks = 0;
@@ -41,7 +43,9 @@ int TryReceive(const OpenSocket& socket, std::span<const iovec> pieces, int flag
         return EAGAIN;
       }
     } else {
-      if (int error = TakeError(socket)) return error;
+      if (!IsTwin(socket)) {
+        if (int error = TakeError(socket)) return error;
+      }
       if (socket.side->lent_datagrams != 0) return EBUSY;
       table::ReceiveReader reader(state.region, entry);
       const uint32_t before = entry.receive_consumer.bytes.load();
@@ -53,6 +57,19 @@ int TryReceive(const OpenSocket& socket, std::span<const iovec> pieces, int flag
   }
   if (ring && !peek) RingEngine(socket);
   return 0;
+}
+
+int TryReceive(const OpenSocket& socket, std::span<const iovec> pieces, int flags,
+               ReceivedDatagram& datagram) {
+  if (!HasTwins(socket)) return TryReceiveFrom(socket, pieces, flags, datagram);
+  bool is_shut = false;
+  int error = EAGAIN;
+  VisitInTurn(socket, (flags & MSG_PEEK) != 0, [&](const OpenSocket& member) {
+    error = TryReceiveFrom(member, pieces, flags, datagram);
+    is_shut = is_shut || error == ESHUTDOWN;  // the others may hold what came before
+    return error != EAGAIN && error != ESHUTDOWN;
+  });
+  return error == EAGAIN && is_shut ? ESHUTDOWN : error;
 }
 
 // What must be right before a datagram is queued. The send_lock is held. 0 or an errno.
@@ -74,8 +91,7 @@ int PrepareToSend(const OpenSocket& socket, DatagramHeader& header, bool has_des
   if (length > (to.is_v4() ? kMostBytesV4 : kMostBytesV6)) return EMSGSIZE;
   if (status == Status::kUnconnected) {
     // The first send chooses the port, as on every system: the program may ask for it next.
-    return ErrnoOf(Ask(
-        socket, {.operation = table::Operation::kBind, .local = AnyEndpoint(entry.family.load())}));
+    return ErrnoOf(BindEverywhere(socket, AnyEndpoint(entry.family.load())));
   }
   return 0;
 }
@@ -143,7 +159,9 @@ ssize_t SendDatagram(const OpenSocket& socket, std::span<const iovec> pieces, in
   }
 }
 
-int64_t FirstDatagramBytes(const OpenSocket& socket) {
+namespace {
+
+int64_t FirstBytesOf(const OpenSocket& socket) {
   LockHolder holder(socket.entry->receive_lock);
   table::ReceiveReader reader(state.region, *socket.entry);
   ReceivedDatagram datagram;
@@ -152,6 +170,18 @@ int64_t FirstDatagramBytes(const OpenSocket& socket) {
     return -1;
   }
   return datagram.length;
+}
+
+}  // namespace
+
+int64_t FirstDatagramBytes(const OpenSocket& socket) {
+  if (!HasTwins(socket)) return FirstBytesOf(socket);
+  int64_t bytes = -1;
+  VisitInTurn(socket, true, [&bytes](const OpenSocket& member) {
+    bytes = FirstBytesOf(member);
+    return bytes >= 0;
+  });
+  return bytes;
 }
 
 }  // namespace sluice::api

@@ -2,7 +2,9 @@
 
 #include "api/address.h"
 #include "api/datagram.h"
+#include "api/socket_error.h"
 #include "api/stream.h"
+#include "api/twins.h"
 #include "table/application_queues.h"
 
 namespace sluice::api {
@@ -45,16 +47,15 @@ bool PlainDestination(const OpenSocket& socket, const msghdr& message, bool conn
          !(to.is_v4() && socket.is_v6() && socket.entry->options.is_set(table::kIpv6Only));
 }
 
-}  // namespace
-
-unsigned ReceiveBatch(const OpenSocket& socket, std::span<mmsghdr> messages, int flags) {
-  if ((flags & ~kReceiveFlags) != 0) return 0;
-  Entry& entry = *socket.entry;
+// From a queue of the socket's own or of a twin.
+unsigned ReceiveBatchFrom(const OpenSocket& member, const OpenSocket& socket,
+                          std::span<mmsghdr> messages, int flags) {
+  Entry& entry = *member.entry;
   unsigned done = 0;
   bool ring;
   {
     LockHolder holder(entry.receive_lock);
-    if (!socket.IsOpen() || entry.error.load() != 0 || socket.side->lent_datagrams != 0) return 0;
+    if (!member.IsOpen() || member.side->lent_datagrams != 0) return 0;
     table::ReceiveReader reader(state.region, entry);
     const uint32_t before = entry.receive_consumer.bytes.load();
     ReceivedDatagram datagram;
@@ -67,9 +68,22 @@ unsigned ReceiveBatch(const OpenSocket& socket, std::span<mmsghdr> messages, int
       ++done;
     }
     if (done == 0) return 0;
-    ring = ShouldRing(socket, before);
+    ring = ShouldRing(member, before);
   }
-  if (ring) RingEngine(socket);
+  if (ring) RingEngine(member);
+  return done;
+}
+
+}  // namespace
+
+unsigned ReceiveBatch(const OpenSocket& socket, std::span<mmsghdr> messages, int flags) {
+  if ((flags & ~kReceiveFlags) != 0 || HasError(socket)) return 0;
+  if (!HasTwins(socket)) return ReceiveBatchFrom(socket, socket, messages, flags);
+  unsigned done = 0;
+  VisitInTurn(socket, false, [&](const OpenSocket& member) {
+    done = ReceiveBatchFrom(member, socket, messages, flags);
+    return done != 0;
+  });
   return done;
 }
 
@@ -79,7 +93,7 @@ unsigned SendBatch(const OpenSocket& socket, std::span<mmsghdr> messages, int fl
   unsigned done = 0;
   {
     LockHolder holder(entry.send_lock);
-    if (!socket.IsOpen() || entry.error.load() != 0 ||
+    if (!socket.IsOpen() || HasError(socket) ||
         (entry.application_flags.load() & table::kShutdownSend) != 0) {
       return 0;
     }

@@ -162,6 +162,25 @@ bool ReplaceByKernel(Handle handle, int kernel_fd) {
   return true;
 }
 
+void Rename(Handle from, Handle to) {
+  std::vector<EpollSet::Membership> memberships =
+      EpollSet::TakeMemberships(from, state.sides[from.index].watch);
+  ForEachNumber([from, to](int fd) {
+    uint64_t expected = from.bits();
+    if (DescriptorBits(fd) != expected || !AddReference(to)) return;
+    if (internal::DescriptorWord(fd).compare_exchange_strong(expected, to.bits())) {
+      DropReference(from);
+    } else {
+      DropReference(to);
+    }
+  });
+  for (EpollSet::Membership& m : memberships) {
+    epoll_event event = m.event;
+    const int set_number = FindNumber(m.set);
+    if (set_number >= 0) EpollCtl(set_number, EPOLL_CTL_ADD, m.fd, &event);
+  }
+}
+
 bool IsOurs(int fd) { return DescriptorBits(fd) != 0; }
 bool IsOurEpoll(int fd) { return NamesEpoll(DescriptorHandle(fd)); }
 

@@ -122,6 +122,10 @@ void CloseAll();
 // thereby ends. Epoll sets that held it hold the kernel's descriptor with the same events.
 bool ReplaceByKernel(table::Handle handle, int kernel_fd);
 
+// Lets every number that names the socket `from`, which thereby ends, name `to`. Epoll sets that
+// held it hold `to` with the same events.
+void Rename(table::Handle from, table::Handle to);
+
 // A forked child: all words name kInherited from now on, and where `keep` answers false, nothing.
 void DisinheritAll(bool (*keep)(table::Handle));
 

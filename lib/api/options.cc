@@ -14,6 +14,7 @@
 #include "api/socket_calls.h"
 #include "api/socket_error.h"
 #include "api/time_out.h"
+#include "api/twins.h"
 #include "api/wait.h"
 
 // Kernel numbers that older libc headers lack.
@@ -348,6 +349,7 @@ int SetSockOpt(int fd, int level, int name, const void* value, socklen_t length)
   } else if (level == IPPROTO_IPV6 && socket.is_v6()) {
     error = SetIpv6Option(socket, name, input);
   }
+  if (error == 0 && HasTwins(socket)) ShareOptions(socket);
   return error == 0 ? 0 : Fail(error);
 }
 

@@ -7,6 +7,7 @@
 #include "api/errors.h"
 #include "api/interfaces.h"
 #include "api/options.h"
+#include "api/twins.h"
 
 namespace sluice::api {
 namespace {
@@ -15,22 +16,33 @@ using table::Operation;
 using table::SourceOperation;
 using wire::IpAddress;
 
+// What is sent to a group comes to any engine: the socket is a member on each.
+table::Result AskEverywhere(const OpenSocket& socket, const table::Command& command) {
+  if (state.lanes > 1) {
+    LockHolder holder(socket.entry->send_lock);
+    if (!socket.IsOpen()) return table::Result::kBadHandle;
+    const table::Result made = MakeTwins(socket);
+    if (made != table::Result::kOk) return made;
+  }
+  return AskAll(socket, command);
+}
+
 int Member(const OpenSocket& socket, Operation operation, const IpAddress& group, uint16_t index) {
   if (!group.is_multicast()) return EINVAL;
   if (socket.is_stream()) return EPROTO;
-  return ErrnoOf(
-      Ask(socket,
-          {.operation = operation, .local = {IpAddress(), 0, index}, .remote = {group, 0, index}}));
+  return ErrnoOf(AskEverywhere(
+      socket,
+      {.operation = operation, .local = {IpAddress(), 0, index}, .remote = {group, 0, index}}));
 }
 
 int Filter(const OpenSocket& socket, SourceOperation operation, const IpAddress& group,
            const IpAddress& source, uint16_t index) {
   if (!group.is_multicast() || group.is_v4() != source.is_v4()) return EINVAL;
   if (socket.is_stream()) return EPROTO;
-  return ErrnoOf(Ask(socket, {.operation = Operation::kSourceFilter,
-                              .argument = static_cast<uint32_t>(operation),
-                              .local = {source, 0, index},
-                              .remote = {group, 0, index}}));
+  return ErrnoOf(AskEverywhere(socket, {.operation = Operation::kSourceFilter,
+                                        .argument = static_cast<uint32_t>(operation),
+                                        .local = {source, 0, index},
+                                        .remote = {group, 0, index}}));
 }
 
 // The interface that an address names; the unspecified address leaves the choice.

@@ -6,6 +6,7 @@
 #include "api/callback.h"
 #include "api/epoll_set.h"
 #include "api/kernel.h"
+#include "api/twins.h"
 #include "api/wait.h"
 
 namespace sluice::api {
@@ -48,6 +49,7 @@ void CloseSocket(Handle handle) {
   if (socket.side->callback.load() != nullptr) ForgetCallback(handle);
   FireSocket(handle.index, ~0u);
   socket.entry->event_mask.store(0);
+  if (HasTwins(socket)) CloseTwins(socket);
   Tell(socket.entry->engine.load(), {.operation = table::Operation::kClose, .handle = handle});
 }
 
@@ -60,6 +62,9 @@ void StartSocket(Handle handle, int fd, bool nonblocking) {
   side.lent_offset = 0;
   side.lent_bytes = 0;
   side.lent_datagrams = 0;
+  side.next_twin.store(0);
+  side.turn.store(0);
+  side.twin_of.store(0);
   side.urgent_taken.store(0);
   side.is_connecting = false;
   side.was_connected = false;

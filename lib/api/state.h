@@ -20,6 +20,10 @@ struct Callback;
 struct alignas(64) SocketSide {
   WatchList watch;
   table::Cell<uint32_t> references;  // descriptors that name the socket
+  // twins.h; handles and indices as bits, so that zero is none.
+  table::Cell<uint32_t> next_twin;  // 1 + the slot of the next twin of the same socket
+  table::Cell<uint32_t> turn;       // which of the socket and its twins is asked first
+  table::Cell<uint64_t> twin_of;    // the socket that this slot is a twin of
   // The rest belongs to whoever holds the entry's receive_lock ...
   table::Cursor lent_cursor;  // zero copy: behind the last byte on loan
   uint32_t lent_offset = 0;
@@ -55,6 +59,7 @@ struct State {
   std::atomic<bool> installed{false};
   // Written often: apart from what every call reads.
   alignas(64) std::atomic<uint32_t> next_lane{0};
+  table::Cell<uint32_t> ports_lock;  // of who binds at several engines
   std::atomic<int64_t> last_turn_ns{0};
 };
 

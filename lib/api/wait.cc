@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "api/ask.h"
+#include "api/twins.h"
 
 namespace sluice::api {
 namespace {
@@ -22,12 +23,25 @@ OpenSocket SocketAt(uint32_t index) {
   return socket;
 }
 
+// What the engines are to tell of. The caller holds the list's lock.
+void SetEventMask(const OpenSocket& socket, uint32_t mask) {
+  socket.entry->event_mask.store(mask);
+  if (!HasTwins(socket)) return;
+  ForEachTwin(socket, [mask](const OpenSocket& twin) { twin.entry->event_mask.store(mask); });
+}
+
 // What has happened since the last look, as events. The caller holds the list's lock.
 uint32_t TakeNews(const OpenSocket& socket) {
   Entry& entry = *socket.entry;
   WatchList& list = socket.side->watch;
-  const uint32_t received = entry.receive_producer.tail.load();
-  const uint32_t connections = entry.connection_producer.tail.load();
+  uint32_t received = entry.receive_producer.tail.load();
+  uint32_t connections = entry.connection_producer.tail.load();
+  if (HasTwins(socket)) {
+    ForEachTwin(socket, [&](const OpenSocket& twin) {
+      received += twin.entry->receive_producer.tail.load();
+      connections += twin.entry->connection_producer.tail.load();
+    });
+  }
   const uint32_t urgent = entry.urgent_position.load();
   const uint32_t ready = ReadinessOf(socket);
   const uint32_t fresh = ready & ~list.seen_ready;
@@ -52,6 +66,13 @@ void DispatchSlot(uint32_t index) {
   OpenSocket socket = SocketAt(index);
   // A full fence: an event that comes after the look below finds the flag clear and is announced.
   socket.entry->event_pending.Exchange(0);
+  // What happened to a twin is its socket's news.
+  if (IsTwin(socket)) {
+    const table::Handle head = table::Handle::FromBits(socket.side->twin_of.load());
+    if (!state.region.HasSlot(head.index)) return;
+    socket = SocketAt(head.index);
+    if (socket.handle != head) return;
+  }
   WatchList& list = socket.side->watch;
   LockHolder holder(list.lock);
   if (list.first == nullptr) return;
@@ -87,6 +108,12 @@ uint32_t NoticesSeen() {
 
 uint32_t ReadinessOf(const OpenSocket& socket) {
   uint32_t ready = table::Readiness(*socket.entry);
+  if (HasTwins(socket)) {
+    constexpr uint32_t kArrivals = table::kEventIn | table::kEventErr;
+    ForEachTwin(socket, [&ready](const OpenSocket& twin) {
+      ready |= table::Readiness(*twin.entry) & kArrivals;
+    });
+  }
   if ((ready & table::kEventPri) != 0) {
     const uint32_t position = socket.entry->urgent_position.load();
     const bool passed =
@@ -120,7 +147,7 @@ void WatchSocket(const OpenSocket& socket, Watcher& watcher) {
   // What was not noticed so far is no news to the newcomer, but it is to the others.
   if (uint32_t news = TakeNews(socket)) list.Fire(news, 0);
   list.Link(watcher);
-  socket.entry->event_mask.store(list.Mask());
+  SetEventMask(socket, list.Mask());
   // Either the engine's Notify finds the mask, or the caller's look finds what it was about.
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
@@ -129,7 +156,7 @@ void UnwatchSocket(uint32_t index, Watcher& watcher) {
   WatchList& list = state.sides[index].watch;
   LockHolder holder(list.lock);
   list.Unlink(watcher);
-  state.region.entry(index).event_mask.store(list.Mask());
+  SetEventMask(SocketAt(index), list.Mask());
 }
 
 void ChangeWatch(const OpenSocket& socket, Watcher& watcher, uint32_t mask) {
@@ -137,7 +164,7 @@ void ChangeWatch(const OpenSocket& socket, Watcher& watcher, uint32_t mask) {
   LockHolder holder(list.lock);
   if (uint32_t news = TakeNews(socket)) list.Fire(news, 0);
   watcher.mask = mask | kAlways;
-  socket.entry->event_mask.store(list.Mask());
+  SetEventMask(socket, list.Mask());
   std::atomic_thread_fence(std::memory_order_seq_cst);  // as in WatchSocket
 }
 

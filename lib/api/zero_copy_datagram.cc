@@ -6,6 +6,7 @@
 #include "api/errors.h"
 #include "api/socket_error.h"
 #include "api/stream.h"
+#include "api/twins.h"
 #include "api/wait.h"
 #include "api/zero_copy.h"
 
@@ -53,19 +54,48 @@ int Lend(const OpenSocket& socket, std::span<sluice_zc_datagram> datagrams, int&
   return used != 0 ? 0 : EAGAIN;
 }
 
-int TryLend(const OpenSocket& socket, std::span<sluice_zc_datagram> datagrams, int& used) {
+// Of a socket and its twins, the one whose datagrams are on loan; else the socket itself.
+OpenSocket LenderOf(const OpenSocket& socket) {
+  OpenSocket lender = socket;
+  if (HasTwins(socket)) {
+    ForEachTwin(socket, [&lender](const OpenSocket& twin) {
+      if (twin.entry->held_heads != 0) lender = twin;
+    });
+  }
+  return lender;
+}
+
+int TryLendFrom(const OpenSocket& socket, std::span<sluice_zc_datagram> datagrams, int& used) {
   Entry& entry = *socket.entry;
   LockHolder holder(entry.receive_lock);
   if (!socket.IsOpen()) return EBADF;
-  if (int error = TakeError(socket)) return error;
+  if (!IsTwin(socket)) {
+    if (int error = TakeError(socket)) return error;
+  }
   const int error = Lend(socket, datagrams, used);
   const bool shut = (entry.application_flags.load() & table::kShutdownReceive) != 0;
   return error == EAGAIN && shut ? ESHUTDOWN : error;
 }
 
+// One lends at a time: datagrams are settled in the order in which they were lent.
+int TryLend(const OpenSocket& socket, std::span<sluice_zc_datagram> datagrams, int& used) {
+  if (!HasTwins(socket)) return TryLendFrom(socket, datagrams, used);
+  const OpenSocket lender = LenderOf(socket);
+  if (lender.side->lent_datagrams != 0) return TryLendFrom(lender, datagrams, used);
+  bool is_shut = false;
+  int error = EAGAIN;
+  VisitInTurn(socket, false, [&](const OpenSocket& member) {
+    error = TryLendFrom(member, datagrams, used);
+    is_shut = is_shut || error == ESHUTDOWN;
+    return error != EAGAIN && error != ESHUTDOWN;
+  });
+  return error == EAGAIN && is_shut ? ESHUTDOWN : error;
+}
+
 // What is wrong with the settlement, before any of it is done: 0 or an errno.
-int Check(const OpenSocket& socket, std::span<const sluice_zc_datagram> datagrams) {
-  if (datagrams.size() > socket.side->lent_datagrams) return EINVAL;
+int Check(const OpenSocket& socket, const OpenSocket& lender,
+          std::span<const sluice_zc_datagram> datagrams) {
+  if (datagrams.size() > lender.side->lent_datagrams) return EINVAL;
   bool sends = false;
   for (const sluice_zc_datagram& datagram : datagrams) {
     if (datagram.send_back == 0) continue;
@@ -129,15 +159,16 @@ int ZeroCopySettleDatagrams(int fd, const sluice_zc_datagram* datagrams, unsigne
   if (datagrams == nullptr && count != 0) return Fail(EFAULT);
   if ((flags & ~MSG_NOSIGNAL) != 0) return Fail(EINVAL);
   if (socket.is_stream()) return Fail(EOPNOTSUPP);
+  const OpenSocket lender = LenderOf(socket);
   int error;
   {
-    LockHolder holder(socket.entry->receive_lock);
-    if (!socket.IsOpen()) return Fail(EBADF);
-    error = Check(socket, {datagrams, count});
-    if (error == 0) Settle(socket, {datagrams, count});
+    LockHolder holder(lender.entry->receive_lock);
+    if (!lender.IsOpen()) return Fail(EBADF);
+    error = Check(socket, lender, {datagrams, count});
+    if (error == 0) Settle(lender, {datagrams, count});
   }
   if (error != 0) return Fail(error == EPIPE ? BrokenPipe(flags) : error);
-  if (count != 0) RingEngine(socket);
+  if (count != 0) RingEngine(lender);
   return 0;
 }
 

@@ -89,4 +89,7 @@ struct Options {
 };
 static_assert(sizeof(Options) <= 128);
 
+// Word by word through the cells: a tool, or the engine, may be reading.
+void CopyOptions(const Options& from, Options& to);
+
 }  // namespace sluice::table

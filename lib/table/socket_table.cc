@@ -4,10 +4,8 @@
 #include <new>
 
 namespace sluice::table {
-namespace {
 
 void CopyOptions(const Options& from, Options& to) {
-  // Word by word through the cells: a tool may be reading the entry.
   to.flags.store(from.flags.load());
   to.receive_timeout_ns.store(from.receive_timeout_ns.load());
   to.send_timeout_ns.store(from.send_timeout_ns.load());
@@ -42,6 +40,8 @@ void CopyOptions(const Options& from, Options& to) {
   to.congestion.store(from.congestion.load());
   to.minimum_ttl.store(from.minimum_ttl.load());
 }
+
+namespace {
 
 void SetDefaults(Options& o) {
   o.flags.store(kMulticastLoopV4 | kMulticastLoopV6 | kMulticastAllV4 | kMulticastAllV6);

@@ -10,6 +10,7 @@
 #include "api/descriptors.h"
 #include "api/kernel.h"
 #include "api/socket_calls.h"
+#include "api/twins.h"
 
 namespace sluice::api {
 
@@ -48,8 +49,10 @@ FakeEngine::FakeEngine(const table::RegionLimits& limits, std::vector<wire::Pref
                        bool own_numbers)
     : memory_(Zeroed(table::Region::BytesNeeded(limits))),
       pool_(256),
-      region_(Shared(memory_.get(), limits, pool_.get())),
-      table_(region_, 0) {
+      region_(Shared(memory_.get(), limits, pool_.get())) {
+  for (uint32_t lane = 0; lane < limits.lanes; ++lane) {
+    tables_.push_back(std::make_unique<table::SocketTable>(region_, static_cast<uint8_t>(lane)));
+  }
   Must(Install({.region = region_,
                 .home = this,
                 .kernel_prefixes = std::move(prefixes),
@@ -69,13 +72,15 @@ FakeEngine::~FakeEngine() {
 
 void FakeEngine::RunOnce() {
   std::lock_guard guard(mutex_);
-  table::Command command;
-  while (region_.commands(0).Pop(command, table::Region::kCommandMask)) Obey(command);
-  uint32_t index;
-  while (region_.doorbells(0).Pop(index, region_.slot_queue_mask())) {
-    table::Socket socket = table_.At(index);
-    region_.entry(index).doorbell_pending.Exchange(0);
-    if (socket) socket.receive_queue().Reclaim();
+  for (uint32_t lane = 0; lane < tables_.size(); ++lane) {
+    table::Command command;
+    while (region_.commands(lane).Pop(command, table::Region::kCommandMask)) Obey(lane, command);
+    uint32_t index;
+    while (region_.doorbells(lane).Pop(index, region_.slot_queue_mask())) {
+      table::Socket socket = tables_[lane]->At(index);
+      region_.entry(index).doorbell_pending.Exchange(0);
+      if (socket) socket.receive_queue().Reclaim();
+    }
   }
 }
 
@@ -87,8 +92,11 @@ void FakeEngine::Turn() {
 WaitOutcome FakeEngine::Wait(Waiter& waiter, const WaitRequest& request) {
   ++waits;
   const auto has_news = [&] {
-    return waiter.signaled.Acquire() != 0 ||
-           region_.lane(0).notices.Acquire() != request.notices_seen;
+    uint32_t notices = 0;
+    for (uint32_t lane = 0; lane < tables_.size(); ++lane) {
+      notices += region_.lane(lane).notices.Acquire();
+    }
+    return waiter.signaled.Acquire() != 0 || notices != request.notices_seen;
   };
   const auto kernel_is_ready = [&] {
     if (request.kernel_descriptor < 0) return false;
@@ -120,27 +128,28 @@ WaitOutcome FakeEngine::Wait(Waiter& waiter, const WaitRequest& request) {
   }
 }
 
-void FakeEngine::Obey(const table::Command& command) {
+void FakeEngine::Obey(uint32_t lane, const table::Command& command) {
   operations.push_back(command.operation);
   commands.push_back(command);
-  Reply* reply = command.reply == table::kNoReply ? nullptr : &region_.replies(0)[command.reply];
+  Reply* reply = command.reply == table::kNoReply ? nullptr : &region_.replies(lane)[command.reply];
   if (reply != nullptr) {
     reply->value.store(0);
     reply->length.store(0);
   }
-  const Result result = Perform(command, reply);
+  const Result result = Perform(lane, command, reply);
   if (reply == nullptr) return;
   reply->result.store(result);
   reply->state.Release(Reply::kDone);
-  region_.lane(0).notices.Add(1);
+  region_.lane(lane).notices.Add(1);
 }
 
-Result FakeEngine::Perform(const table::Command& command, Reply* reply) {
+Result FakeEngine::Perform(uint32_t lane, const table::Command& command, Reply* reply) {
+  table::SocketTable& table = *tables_[lane];
   if (command.operation == Operation::kOpen) {
     table::Handle handle =
-        table_.Open(static_cast<table::Type>(command.argument & 0xff),
-                    static_cast<uint8_t>(command.argument >> 8),
-                    static_cast<uint8_t>(command.argument >> 16), Status::kUnconnected);
+        table.Open(static_cast<table::Type>(command.argument & 0xff),
+                   static_cast<uint8_t>(command.argument >> 8),
+                   static_cast<uint8_t>(command.argument >> 16), Status::kUnconnected);
     if (handle.is_none()) return Result::kNoSockets;
     reply->value.store(handle.bits());
     return Result::kOk;
@@ -156,24 +165,42 @@ Result FakeEngine::Perform(const table::Command& command, Reply* reply) {
     reply->length.store(static_cast<uint32_t>(count * sizeof(table::InterfaceRecord)));
     return Result::kOk;
   }
-  table::Socket socket = table_.Find(command.handle);
+  table::Socket socket = table.Find(command.handle);
   if (!socket) return Result::kBadHandle;
   table::Entry& entry = socket.entry();
   switch (command.operation) {
     case Operation::kBind: {
       wire::Endpoint local = command.local;
       if (local.port == 1) return Result::kAddressInUse;
+      if (static_cast<int>(lane) == port_taken_lane) {
+        port_taken_lane = -1;
+        return Result::kAddressInUse;
+      }
       if (local.port == 0) local.port = next_port_++;
       entry.local.Store(local);
       socket.SetStatus(Status::kBound);
       return Result::kOk;
     }
+    case Operation::kUnbind:
+      if (socket.status() != Status::kBound) return Result::kInvalid;
+      entry.local.Store({});
+      socket.SetStatus(Status::kUnconnected);
+      return Result::kOk;
     case Operation::kListen:
       socket.SetStatus(Status::kListening);
       return Result::kOk;
     case Operation::kConnect:
+      if (entry.type.load() == table::Type::kStream && socket.status() == Status::kBound &&
+          flows_lane >= 0 && static_cast<int>(lane) != flows_lane) {
+        reply->value.store(static_cast<uint64_t>(flows_lane));
+        return Result::kElsewhere;
+      }
       entry.remote.Store(command.remote);
       if (entry.type.load() == table::Type::kDatagram) {
+        wire::Endpoint local = entry.local.Load();
+        if (local.port == 0) local.port = command.local.port;
+        if (local.port == 0) local.port = next_port_++;
+        entry.local.Store(local);
         socket.SetStatus(Status::kConnected);
         return Result::kOk;
       }
@@ -190,7 +217,7 @@ Result FakeEngine::Perform(const table::Command& command, Reply* reply) {
     case Operation::kShutdown:
       return Shut(socket, command.argument);
     case Operation::kClose:
-      table_.Close(socket);
+      table.Close(socket);
       return Result::kOk;
     case Operation::kInformation:
       reply->length.store(sizeof(information));
@@ -223,7 +250,26 @@ rte_mbuf* FakeEngine::Packet(std::string_view bytes) {
   return packet;
 }
 
-table::Socket FakeEngine::At(int fd) { return table_.Find(DescriptorHandle(fd)); }
+table::Socket FakeEngine::At(int fd) {
+  const table::Handle handle = DescriptorHandle(fd);
+  return tables_[region_.entry(handle.index).engine.load()]->Find(handle);
+}
+
+table::Socket FakeEngine::At(int fd, int lane) {
+  const OpenSocket socket = SocketNamed(DescriptorHandle(fd));
+  if (lane < 0 || socket.entry->engine.load() == lane) return At(fd);
+  table::Socket found;
+  ForEachTwin(socket, [&](const OpenSocket& twin) {
+    if (twin.entry->engine.load() == lane) found = tables_[lane]->Find(twin.handle);
+  });
+  return found;
+}
+
+uint32_t FakeEngine::open_sockets() const {
+  uint32_t open = 0;
+  for (const auto& table : tables_) open += table->open_sockets();
+  return open;
+}
 
 table::Entry& FakeEngine::EntryOf(int fd) { return region_.entry(DescriptorHandle(fd).index); }
 
@@ -263,8 +309,8 @@ void FakeEngine::Deliver(int fd, std::string_view bytes) {
 }
 
 void FakeEngine::DeliverDatagram(int fd, std::string_view bytes,
-                                 const table::DatagramHeader& header) {
-  table::Socket socket = At(fd);
+                                 const table::DatagramHeader& header, int lane) {
+  table::Socket socket = At(fd, lane);
   Must(socket.receive_queue().PushDatagram(header, Packet(bytes), false));
   socket.Notify(table::kEventIn);
 }
@@ -301,14 +347,14 @@ void FakeEngine::Refuse(int fd) {
   socket.SetError(Result::kRefused);
 }
 
-table::Handle FakeEngine::Arrive(int listener) {
-  table::Handle handle =
-      table_.Open(table::Type::kStream, IPPROTO_TCP, AF_INET, Status::kConnected);
+table::Handle FakeEngine::Arrive(int listener, int lane) {
+  table::Socket socket = At(listener, lane);
+  table::SocketTable& table = *tables_[socket.entry().engine.load()];
+  table::Handle handle = table.Open(table::Type::kStream, IPPROTO_TCP, AF_INET, Status::kConnected);
   Must(!handle.is_none());
   table::Entry& entry = region_.entry(handle.index);
   entry.local.Store(kHere);
   entry.remote.Store(kPeer);
-  table::Socket socket = At(listener);
   Must(socket.connection_queue().Push(handle));
   socket.Notify(table::kEventIn);
   return handle;

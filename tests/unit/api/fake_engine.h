@@ -10,6 +10,8 @@
 // With one thread, a call that waits runs the engine, then `when_idle` once for each time it finds
 // nothing to do, then goes to its deadline; a wait for ever with nothing to come fails the test.
 // Start() gives the engine a thread of its own: waiting threads then yield until something happens.
+//
+// With several lanes it plays an engine on each, all by one thread.
 #pragma once
 
 #include <netinet/in.h>
@@ -54,13 +56,15 @@ class FakeEngine : public Home {
   int BoundDatagram(int family = AF_INET);
   // What a peer does.
   void Deliver(int fd, std::string_view bytes);
-  void DeliverDatagram(int fd, std::string_view bytes, const table::DatagramHeader& header);
+  void DeliverDatagram(int fd, std::string_view bytes, const table::DatagramHeader& header,
+                       int lane = -1);
   void DeliverError(int fd, std::string_view bytes, const table::DatagramHeader& header);
   void EndStream(int fd);  // its FIN
   void Reset(int fd, table::Result error = table::Result::kReset);
   void Establish(int fd);  // answers a connect
   void Refuse(int fd);
-  table::Handle Arrive(int listener);  // a connection to be accepted
+  // A connection to be accepted, at the engine of a lane; -1: the socket's own.
+  table::Handle Arrive(int listener, int lane = -1);
   void SetUrgent(int fd, uint32_t position);
   // Takes what was sent, and acknowledges it.
   std::string TakeSent(int fd);
@@ -71,6 +75,9 @@ class FakeEngine : public Home {
   std::vector<SentDatagram> TakeSentDatagrams(int fd);
 
   table::Socket At(int fd);
+  // The socket itself or its twin at the engine of this lane; false: there is none.
+  table::Socket At(int fd, int lane);
+  uint32_t open_sockets() const;
   table::Entry& EntryOf(int fd);
   void Advance(Duration time) { now_ns_ += time.nanoseconds(); }
 
@@ -83,10 +90,12 @@ class FakeEngine : public Home {
     f();
   }
 
-  std::function<void()> when_idle;           // see above
-  int idle_runs = 1;                         // how often it may run
-  bool interrupt_next_wait = false;          // the next wait that finds nothing ends by a signal
-  bool accept_connects = true;               // a stream's connect stays under way otherwise
+  std::function<void()> when_idle;   // see above
+  int idle_runs = 1;                 // how often it may run
+  bool interrupt_next_wait = false;  // the next wait that finds nothing ends by a signal
+  bool accept_connects = true;       // a stream's connect stays under way otherwise
+  int flows_lane = -1;  // a stream that is bound may connect at this one's engine only; -1: any
+  int port_taken_lane = -1;  // the engine that finds the next port chosen by another in use
   std::vector<table::Operation> operations;  // commands that came
   std::vector<table::Command> commands;
   std::atomic<int> turns{0};
@@ -96,8 +105,8 @@ class FakeEngine : public Home {
   std::vector<table::InterfaceRecord> interfaces;
 
  private:
-  void Obey(const table::Command& command);
-  table::Result Perform(const table::Command& command, table::Reply* reply);
+  void Obey(uint32_t lane, const table::Command& command);
+  table::Result Perform(uint32_t lane, const table::Command& command, table::Reply* reply);
   table::Result Shut(table::Socket socket, uint32_t how);
   rte_mbuf* Packet(std::string_view bytes);
   void RunOnce();
@@ -105,7 +114,7 @@ class FakeEngine : public Home {
   std::unique_ptr<void, decltype(&std::free)> memory_;
   PlainPool pool_;
   table::Region region_;
-  table::SocketTable table_;
+  std::vector<std::unique_ptr<table::SocketTable>> tables_;  // by lane
   std::mutex mutex_;
   std::thread thread_;
   std::atomic<bool> is_threaded_{false};
