@@ -109,6 +109,12 @@ const Flag kFlags[] = {
        return TakeNumber(value, 1, 4094, &target.interface->vlan);
      },
      true},
+    {"--queues", "--queues", "1-64",
+     "Queue pairs of it: one for each engine, if it has as many (1)", nullptr,
+     [](const std::string& value, const Target& target) {
+       return TakeNumber(value, 1, 64, &target.interface->queues);
+     },
+     true},
     {"--slaac", "--slaac", nullptr, "IPv6 addresses and routers from router advertisements",
      nullptr,
      [](const std::string&, const Target& target) { return target.interface->slaac = true; }, true},
@@ -130,6 +136,8 @@ const Flag kFlags[] = {
      }},
     {"--progress", "--progress", "inline|threads",
      "Who runs the engine: the threads that wait, or its own (inline)", "progress", nullptr},
+    {"--engines", "--engines", "1-64", "Engines, each with a thread and a core of its own (1)",
+     "engine.count", nullptr},
     {"--spin-us", "--spin-us", "MICROSECONDS", "How long to poll before sleeping (200)",
      "engine.spin_us", nullptr},
     {"--no-huge", "--no-huge", nullptr, "Use no hugepages", nullptr,

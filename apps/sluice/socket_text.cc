@@ -1,7 +1,6 @@
 #include "socket_text.h"
 
 #include <algorithm>
-#include <array>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -12,8 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kColumns = 6;
-using Row = std::array<std::string, kColumns>;
+using Row = std::vector<std::string>;
 
 std::string Word(const json& object, const char* key) {
   auto found = object.find(key);
@@ -85,15 +83,16 @@ Row RowOf(const json& socket) {
 }
 
 std::string Aligned(const std::vector<Row>& rows, const std::vector<std::string>& below) {
-  std::array<size_t, kColumns> width{};
+  const size_t columns = rows.front().size();
+  std::vector<size_t> width(columns);
   for (const Row& row : rows) {
-    for (size_t i = 0; i < kColumns; ++i) width[i] = std::max(width[i], row[i].size());
+    for (size_t i = 0; i < columns; ++i) width[i] = std::max(width[i], row[i].size());
   }
   std::string text;
   for (size_t line = 0; line < rows.size(); ++line) {
-    for (size_t i = 0; i < kColumns; ++i) {
+    for (size_t i = 0; i < columns; ++i) {
       absl::StrAppend(&text, rows[line][i]);
-      if (i + 1 < kColumns) text.append(width[i] - rows[line][i].size() + 2, ' ');
+      if (i + 1 < columns) text.append(width[i] - rows[line][i].size() + 2, ' ');
     }
     absl::StrAppend(&text, "\n", below[line]);
   }
@@ -116,9 +115,13 @@ std::string SocketTable(const json& document, const SocketFilter& filter, bool e
   std::vector<Row> rows = {
       {"Netid", "State", "Recv-Q", "Send-Q", "Local Address:Port", "Peer Address:Port"}};
   std::vector<std::string> below = {""};
+  // Who owns it, where there is a choice: a socket that hears on all engines has a line for each.
+  const bool several = document.value("engines", json::array()).size() > 1;
+  if (several) rows.front().push_back("Engine");
   for (const json& socket : document.value("sockets", json::array())) {
     if (!filter.Shows(socket)) continue;
     rows.push_back(RowOf(socket));
+    if (several) rows.back().push_back(Word(socket, "engine"));
     std::vector<std::string> words;
     if (extended) Flatten(socket, "", &words);
     below.push_back(words.empty() ? "" : absl::StrCat("    ", absl::StrJoin(words, " "), "\n"));

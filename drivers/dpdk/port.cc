@@ -32,7 +32,7 @@ DpdkPort::~DpdkPort() {
     rte_eth_dev_close(port_id_);
     if (known && info.device != nullptr) rte_dev_remove(info.device);
   }
-  for (uint16_t queue = 0; queue < capabilities_.queues && queues_ != nullptr; ++queue) {
+  for (uint16_t queue = 0; queue < pools_; ++queue) {
     rte_mempool_free(queues_[queue].pool);
   }
   if (membership_descriptor_ >= 0) ::close(membership_descriptor_);

@@ -93,6 +93,7 @@ class DpdkPort final : public engine::Port {
   std::vector<int> packet_sockets_;
   mutable std::atomic<uint64_t> ring_drops_{0};
   std::unique_ptr<Queue[]> queues_;
+  uint16_t pools_ = 0;  // in queues_, of which the first `capabilities_.queues` are queues
 };
 
 }  // namespace sluice::dpdk

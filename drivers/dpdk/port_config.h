@@ -1,6 +1,7 @@
 // What DpdkPort::Open is told.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,6 +14,9 @@ struct PortConfig {
   // A PCI address or a virtual device as DPDK's --vdev takes it; see device_string.h.
   std::string device;
   uint16_t queues = 1;  // queue pairs
+  // How many share the port. Each has a pool, also those for which there is no queue; and the port
+  // deals flows to the queues of their owners (wire/flow_hash.h) as far as it can.
+  uint16_t engines = 1;
   // Bytes of an IP packet in one frame; 0 takes the device's own (the kernel interface's where the
   // device shares one, else 1500).
   uint16_t mtu = 0;
@@ -27,5 +31,9 @@ struct PortConfig {
   // net_memif and net_ring; an error elsewhere.
   bool trusted_link = false;
 };
+
+inline uint16_t PoolsOf(const PortConfig& config) {
+  return std::max(config.queues, config.engines);
+}
 
 }  // namespace sluice::dpdk

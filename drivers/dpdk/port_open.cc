@@ -19,6 +19,7 @@
 #include "dpdk/eal.h"
 #include "dpdk/packet_socket.h"
 #include "dpdk/port.h"
+#include "dpdk/steering.h"
 #include "dpdk/xdp_messages.h"
 
 namespace sluice::dpdk {
@@ -63,7 +64,6 @@ namespace {
 
 constexpr uint64_t kRxChecksums =
     RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
-constexpr uint64_t kHashedFlows = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP;
 constexpr uint16_t kSegmentsMax = 64;
 constexpr uint32_t kTsoBytesMax = 65535 - 60 - 60;
 
@@ -179,15 +179,16 @@ absl::Status PortOpener::TryConfigure(bool with_interrupts) {
     wanted.txmode.offloads |= info_.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
   }
   if (config_.queues > 1) {
-    wanted.rx_adv_conf.rss_conf.rss_hf = info_.flow_type_rss_offloads & kHashedFlows;
-    if (wanted.rx_adv_conf.rss_conf.rss_hf != 0) wanted.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    AskForFlowHash(info_, &wanted);
     if (Receives(RTE_ETH_RX_OFFLOAD_RSS_HASH)) {
       wanted.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_RSS_HASH;
     }
   }
   wanted.intr_conf.rxq = with_interrupts ? 1 : 0;
-  const int result =
-      rte_eth_dev_configure(port_->port_id_, config_.queues, config_.queues, &wanted);
+  int result = rte_eth_dev_configure(port_->port_id_, config_.queues, config_.queues, &wanted);
+  if (result != 0 && ForgoFlowHashKey(&wanted)) {
+    result = rte_eth_dev_configure(port_->port_id_, config_.queues, config_.queues, &wanted);
+  }
   return result == 0 ? absl::OkStatus() : Failure("cannot be configured", result);
 }
 
@@ -212,7 +213,9 @@ absl::Status PortOpener::Configure() {
 }
 
 absl::Status PortOpener::SetUpQueues() {
-  port_->queues_ = std::make_unique<DpdkPort::Queue[]>(config_.queues);
+  const uint16_t pools = PoolsOf(config_);
+  port_->queues_ = std::make_unique<DpdkPort::Queue[]>(pools);
+  port_->pools_ = pools;
   port_->capabilities_.queues = config_.queues;
   uint16_t rx_descriptors = config_.rx_descriptors;
   uint16_t tx_descriptors = config_.tx_descriptors;
@@ -223,7 +226,7 @@ absl::Status PortOpener::SetUpQueues() {
   }
   const int reported_socket = rte_eth_dev_socket_id(port_->port_id_);
   const int socket = reported_socket < 0 ? SOCKET_ID_ANY : reported_socket;
-  for (uint16_t queue = 0; queue < config_.queues; ++queue) {
+  for (uint16_t queue = 0; queue < pools; ++queue) {
     const std::string name = absl::StrCat("sluice-", port_->port_id_, "-", queue);
     rte_mempool* pool =
         MakePool(name, config_.packets_per_queue, preparation_.data_room_bytes, socket);
@@ -233,6 +236,7 @@ absl::Status PortOpener::SetUpQueues() {
           preparation_.data_room_bytes, " bytes; raise 'memory_mib' or lower 'mbufs'"));
     }
     port_->queues_[queue].pool = pool;
+    if (queue >= config_.queues) continue;  // of an engine that others receive for
     int result =
         rte_eth_rx_queue_setup(port_->port_id_, queue, rx_descriptors, socket, nullptr, pool);
     if (result != 0) return Failure("refuses a receive queue", result);
@@ -268,6 +272,9 @@ absl::Status PortOpener::Start() {
     return port_->reconnects_ ? absl::OkStatus() : Failure("does not start", result);
   }
   port_->started_ = true;
+  if (config_.queues > 1) {
+    DealFlows(port_->port_id_, info_, config_.queues, PoolsOf(config_));
+  }
   return absl::OkStatus();
 }
 

@@ -43,6 +43,9 @@ enum class LogLevel : uint8_t { kError, kWarning, kNotice, kInfo, kDebug };
 enum class CongestionControl : uint8_t { kCubic, kNewReno };
 enum class SynCookies : uint8_t { kAuto, kNever };
 
+// What stands in an interface's `device` for a port of the embedding program's own.
+inline constexpr std::string_view kCallbackDevice = "callback";
+
 struct InterfaceSettings {
   std::string name;                     // default: "sluice0", "sluice1" ... in the order given
   std::string device;                   // PCI address, or virtual device as DPDK takes it; required
@@ -51,7 +54,7 @@ struct InterfaceSettings {
   std::optional<wire::MacAddress> mac;    // default: the device's
   uint16_t mtu = 0;                       // bytes of an IP packet; 0: the device's
   uint16_t vlan = 0;                      // 802.1Q; 0: untagged
-  uint16_t queues = 1;                    // queue pairs
+  uint16_t queues = 1;                    // queue pairs; at most one for each engine
   bool ipv6 = true;                       // a link-local address and neighbour discovery
   bool slaac = false;                     // addresses and routes from router advertisements
   bool detect_duplicates = false;         // before an address is used (RFC 4862, RFC 5227)
@@ -71,11 +74,12 @@ struct PortRange {
 };
 
 struct EngineSettings {
-  uint16_t count = 1;          // engines; each needs a queue of every interface
-  uint32_t spin_us = 200;      // busy after the last work, before sleeping
-  uint32_t nap_us = 50;        // first nap where a port has no wake descriptor; naps then double
-  uint32_t nap_us_max = 2000;  // up to this
-  uint16_t burst = 32;         // frames received at once
+  uint16_t count = 1;           // engines; several need progress: threads
+  std::vector<uint16_t> cores;  // where each engine's thread runs; missing: anywhere
+  uint32_t spin_us = 200;       // busy after the last work, before sleeping
+  uint32_t nap_us = 50;         // first nap where a port has no wake descriptor; naps then double
+  uint32_t nap_us_max = 2000;   // up to this
+  uint16_t burst = 32;          // frames received at once
 };
 
 // Full means: refused, with an errno for the program and a counter that shows it.

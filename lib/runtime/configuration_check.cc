@@ -61,11 +61,41 @@ absl::Status CheckInterface(const InterfaceSettings& interface, const EngineSett
     return Error("interface " + Quoted(interface.name) + ": mac " + wire::ToString(*interface.mac) +
                  " cannot be the address of an interface");
   }
-  if (interface.queues < engine.count) {
-    return Error("interface " + Quoted(interface.name) + ": " + std::to_string(engine.count) +
-                 " engines need as many queues, not " + std::to_string(interface.queues));
+  if (interface.queues > engine.count) {
+    return Error("interface " + Quoted(interface.name) + ": nobody would look at " +
+                 std::to_string(interface.queues) + " queues with 'engine.count' " +
+                 std::to_string(engine.count));
+  }
+  if (engine.count > 1 && interface.device == kCallbackDevice) {
+    return Error("interface " + Quoted(interface.name) +
+                 ": 'device: callback' serves one engine, " + "not " +
+                 std::to_string(engine.count));
   }
   return CheckAddresses(interface);
+}
+
+absl::Status CheckEngines(const Configuration& c) {
+  constexpr uint32_t kSocketsMin = 16;  // of each engine
+  const std::string count = std::to_string(c.engine.count);
+  if (c.engine.cores.size() > c.engine.count) {
+    return Error("engine.cores has " + std::to_string(c.engine.cores.size()) +
+                 " cores, but 'engine.count' is " + count);
+  }
+  if (!c.engine.cores.empty() && c.progress != Progress::kThreads) {
+    return Error("engine.cores needs 'progress: threads': else the program's threads run engines");
+  }
+  if (c.engine.count == 1) return absl::OkStatus();
+  if (c.progress != Progress::kThreads) {
+    return Error("engine.count: " + count + " engines need 'progress: threads'");
+  }
+  if (c.interfaces.empty()) {
+    return Error("engine.count: " + count + " engines need an interface to share");
+  }
+  if (c.limits.sockets / c.engine.count < kSocketsMin) {
+    return Error("limits.sockets (" + std::to_string(c.limits.sockets) + ") is too few for " +
+                 count + " engines");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckRoute(const RouteSettings& route, const std::set<std::string>& names) {
@@ -102,6 +132,7 @@ absl::Status FinishConfiguration(Configuration* configuration) {
     absl::Status status = CheckInterface(interface, c.engine);
     if (!status.ok()) return status;
   }
+  if (absl::Status status = CheckEngines(c); !status.ok()) return status;
   for (const RouteSettings& route : c.routes) {
     absl::Status status = CheckRoute(route, names);
     if (!status.ok()) return status;

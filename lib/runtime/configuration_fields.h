@@ -60,6 +60,7 @@ void Visit(Visitor& v, RouteSettings& s) {
 template <typename Visitor>
 void Visit(Visitor& v, EngineSettings& s) {
   v.Number("count", s.count, 1, 64);
+  v.List("cores", s.cores);
   v.Number("spin_us", s.spin_us, 0, 1'000'000);
   v.Number("nap_us", s.nap_us, 1, 100'000);
   v.Number("nap_us_max", s.nap_us_max, 1, 100'000);

@@ -60,10 +60,18 @@ bool ParseValue(const std::string& text, uint64_t* value) {
   return error == std::errc() && rest == end && begin != end;
 }
 
+bool ParseValue(const std::string& text, uint16_t* value) {
+  uint64_t number = 0;
+  if (!ParseValue(text, &number) || number > UINT16_MAX) return false;
+  *value = static_cast<uint16_t>(number);
+  return true;
+}
+
 std::string FormatValue(const std::string& value) { return value; }
 std::string FormatValue(const wire::Prefix& value) { return wire::ToString(value); }
 std::string FormatValue(const wire::IpAddress& value) { return wire::ToString(value); }
 std::string FormatValue(const wire::MacAddress& value) { return wire::ToString(value); }
+std::string FormatValue(uint16_t value) { return std::to_string(value); }
 std::string FormatValue(const PortRange& value) {
   return std::to_string(value.low) + "-" + std::to_string(value.high);
 }
@@ -75,6 +83,7 @@ const char* Describe(const wire::Prefix&) {
 const char* Describe(const wire::IpAddress&) { return "an address like 192.0.2.1 or 2001:db8::1"; }
 const char* Describe(const wire::MacAddress&) { return "a link address like 02:00:00:00:00:01"; }
 const char* Describe(const PortRange&) { return "a range of ports like 32768-60999"; }
+const char* Describe(uint16_t) { return "a number up to 65535"; }
 
 size_t EditDistance(std::string_view a, std::string_view b) {
   std::vector<std::vector<size_t>> cost(a.size() + 1, std::vector<size_t>(b.size() + 1));

@@ -17,12 +17,14 @@ bool ParseValue(const std::string& text, wire::MacAddress* value);
 bool ParseValue(const std::string& text, PortRange* value);  // "32768-60999"
 bool ParseValue(const std::string& text, bool* value);
 bool ParseValue(const std::string& text, uint64_t* value);  // decimal or 0x...
+bool ParseValue(const std::string& text, uint16_t* value);
 
 std::string FormatValue(const std::string& value);
 std::string FormatValue(const wire::Prefix& value);
 std::string FormatValue(const wire::IpAddress& value);
 std::string FormatValue(const wire::MacAddress& value);
 std::string FormatValue(const PortRange& value);
+std::string FormatValue(uint16_t value);
 
 // What an error says was expected.
 const char* Describe(const std::string&);
@@ -30,6 +32,7 @@ const char* Describe(const wire::Prefix&);
 const char* Describe(const wire::IpAddress&);
 const char* Describe(const wire::MacAddress&);
 const char* Describe(const PortRange&);
+const char* Describe(uint16_t);
 
 // " (did you mean 'address'?)" if one of the words is near, else "".
 std::string Suggestion(const std::string& wrong, const std::vector<std::string>& words);

@@ -115,8 +115,9 @@ absl::Status AddRoutes(const Configuration& configuration, Instant now, engine::
 }  // namespace
 
 engine::EngineConfig MakeEngineConfig(const Configuration& configuration, const SipKey& key,
-                                      rte_mempool* pool) {
+                                      rte_mempool* pool, engine::HandOver* hand_over) {
   engine::EngineConfig engine;
+  engine.hand_over = hand_over;
   FillIp(configuration, &engine.ip);
   FillTcp(configuration, &engine.tcp);
   engine.udp.sockets_max = configuration.limits.sockets;

@@ -20,7 +20,7 @@ namespace sluice::runtime {
 class PortSet;
 
 engine::EngineConfig MakeEngineConfig(const Configuration& configuration, const SipKey& key,
-                                      rte_mempool* pool);
+                                      rte_mempool* pool, engine::HandOver* hand_over);
 table::RegionLimits MakeRegionLimits(const Configuration& configuration);
 // What a new socket starts with.
 void SetSocketDefaults(const Configuration& configuration, table::Options* options);

@@ -85,15 +85,17 @@ absl::Status Instance::MakeEngines() {
   const Configuration& configuration = settings_.configuration;
   if (ports_.empty()) {
     pool_ = std::make_unique<PlainPool>(std::min(configuration.limits.mbufs, kPoolPacketsMax));
-    if (configuration.engine.count > 1) {
-      return absl::InvalidArgumentError("engine.count: several engines need an interface to share");
-    }
+  }
+  if (configuration.engine.count > 1) {
+    hand_over_ = std::make_unique<engine::HandOver>(configuration.engine.count);
+    hand_over_->SetWaker([this](uint8_t lane) { home_->WakeEngine(lane); });
   }
   rte_mempool* anchor = ports_.empty() ? pool_->get() : ports_.first()->pool(0);
   region_.ShareMbufs(anchor);
   for (uint16_t lane = 0; lane < configuration.engine.count; ++lane) {
     rte_mempool* pool = ports_.empty() ? pool_->get() : ports_.first()->pool(lane);
-    engine_configs_.push_back(MakeEngineConfig(configuration, MakeKey(lane), pool));
+    engine_configs_.push_back(
+        MakeEngineConfig(configuration, MakeKey(lane), pool, hand_over_.get()));
     auto engine = std::make_unique<engine::Engine>(engine_configs_.back(), region_,
                                                    static_cast<uint8_t>(lane));
     SetSocketDefaults(configuration, &engine->sockets().defaults());
@@ -118,8 +120,8 @@ absl::Status Instance::MakeHome() {
     threads.spin = Microseconds(settings.spin_us);
     threads.nap_min = Microseconds(settings.nap_us);
     threads.nap_max = Microseconds(settings.nap_us_max);
-    threads_home_ =
-        std::make_unique<ThreadsHome>(workers, *clock_, threads, std::span<const int>());
+    const std::vector<int> cores(settings.cores.begin(), settings.cores.end());
+    threads_home_ = std::make_unique<ThreadsHome>(workers, *clock_, threads, cores);
     home_ = threads_home_.get();
     return absl::OkStatus();
   }
@@ -171,6 +173,7 @@ Instance::~Instance() {
   threads_home_.reset();
   sets_.clear();
   engines_.clear();  // before the pools that their packets come from
+  hand_over_.reset();
   ports_ = PortSet();
   pool_.reset();
   if (region_memory_ != nullptr) munmap(region_memory_, region_bytes_);

@@ -95,6 +95,7 @@ class Instance {
   table::Region region_;
   std::vector<engine::EngineConfig> engine_configs_;
   std::vector<std::unique_ptr<observe::Capture>> captures_;  // engines show them frames
+  std::unique_ptr<engine::HandOver> hand_over_;              // of several engines
   std::vector<std::unique_ptr<engine::Engine>> engines_;
   std::vector<std::unique_ptr<EngineSet>> sets_;
   // One of these.

@@ -22,8 +22,11 @@ bool IsPciAddress(const std::string& device) {
          device.find_first_not_of("0123456789abcdefABCDEF:.") == std::string::npos;
 }
 
-dpdk::PortConfig MakePortConfig(const InterfaceSettings& interface, const LimitSettings& limits) {
+dpdk::PortConfig MakePortConfig(const InterfaceSettings& interface,
+                                const Configuration& configuration) {
+  const LimitSettings& limits = configuration.limits;
   dpdk::PortConfig port;
+  port.engines = configuration.engine.count;
   port.device = interface.device;
   port.queues = interface.queues;
   port.mtu = interface.mtu;
@@ -40,8 +43,8 @@ dpdk::EalConfig MakeEalConfig(const Configuration& configuration) {
   uint64_t bytes = 0;
   for (const InterfaceSettings& interface : configuration.interfaces) {
     if (IsCallback(interface)) continue;
-    const dpdk::PortConfig port = MakePortConfig(interface, configuration.limits);
-    bytes += uint64_t{port.packets_per_queue} * port.queues *
+    const dpdk::PortConfig port = MakePortConfig(interface, configuration);
+    bytes += uint64_t{port.packets_per_queue} * dpdk::PoolsOf(port) *
              (dpdk::MbufBytes(port) + kPoolBytesPerMbuf);
     if (IsPciAddress(interface.device)) eal.pci_devices.push_back(interface.device);
   }
@@ -141,7 +144,7 @@ absl::Status PortSet::OpenDevices(const Configuration& configuration) {
     absl::Status started = dpdk::Eal::Start(MakeEalConfig(configuration));
     if (!started.ok()) return started;
     absl::StatusOr<std::unique_ptr<dpdk::DpdkPort>> opened =
-        dpdk::DpdkPort::Open(MakePortConfig(interfaces[i], configuration.limits));
+        dpdk::DpdkPort::Open(MakePortConfig(interfaces[i], configuration));
     if (!opened.ok()) return opened.status();
     AwaitLink(interfaces[i], **opened);
     under_[i] = opened->get();

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -25,9 +24,6 @@ struct CallbackPortSettings {
   std::string interface;
   sluice_callback_config config;
 };
-
-// What stands in an interface's `device` for such a port.
-inline constexpr std::string_view kCallbackDevice = "callback";
 
 class PortSet {
  public:

@@ -55,7 +55,7 @@ ephemeral_ports: 40000-50000
 eal_arguments: [--log-level=8, -n, 4]
 hugepages: require
 memory_mib: 512
-engine: {count: 2, spin_us: 0, burst: 16}
+engine: {count: 2, cores: [3, 5], spin_us: 0, burst: 16}
 limits: {sockets: 100000, mbufs: 0x8000}
 tcp:
   congestion: newreno
@@ -197,8 +197,22 @@ TEST_CASE("rules that span settings") {
         "sluice: interface 'a': 224.0.0.1 cannot be the address of an interface");
   CHECK(Error(with("mac: 01:00:00:00:00:00")) ==
         "sluice: interface 'a': mac 01:00:00:00:00:00 cannot be the address of an interface");
+  CHECK(Error(with("queues: 1") + "engine: {count: 4}\nprogress: threads\n").empty());
+  CHECK(Error(with("queues: 3") + "engine: {count: 2}\nprogress: threads\n") ==
+        "sluice: interface 'a': nobody would look at 3 queues with 'engine.count' 2");
   CHECK(Error(with("queues: 1") + "engine: {count: 4}\n") ==
-        "sluice: interface 'a': 4 engines need as many queues, not 1");
+        "sluice: engine.count: 4 engines need 'progress: threads'");
+  CHECK(Error("progress: threads\nengine: {count: 2}\n") ==
+        "sluice: engine.count: 2 engines need an interface to share");
+  CHECK(Error(with("queues: 1") + "engine: {count: 4}\nprogress: threads\n" +
+              "limits: {sockets: 20}\n") == "sluice: limits.sockets (20) is too few for 4 engines");
+  CHECK(Error(with("queues: 1") + "engine: {count: 2, cores: [0, 1, 2]}\nprogress: threads\n") ==
+        "sluice: engine.cores has 3 cores, but 'engine.count' is 2");
+  CHECK(Error("engine: {cores: 0}\n") ==
+        "sluice: engine.cores needs 'progress: threads': else the program's threads run engines");
+  CHECK(Error("interfaces:\n- {device: callback, name: a}\nengine: {count: 2}\n"
+              "progress: threads\n") ==
+        "sluice: interface 'a': 'device: callback' serves one engine, not 2");
   CHECK(Error(with("vlan: 0") + "- {device: net_null1, name: a}\n") ==
         "sluice: two interfaces are called 'a'");
   CHECK(Error("interfaces:\n- {device: net_null0, name: a-very-long-name}\n") ==
