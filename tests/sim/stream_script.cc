@@ -45,7 +45,7 @@ class End {
   // Closes an end that no peer belongs to (see Run::is_ghost).
   void Abandon() {
     closed_ = true;
-    host_->region().commands(0).Push({.operation = Operation::kClose, .handle = handle_});
+    host_->Close(handle_);
   }
   const Host* host() const { return host_; }
   Instant next() const { return closed_ ? Instant::Never() : next_; }
@@ -127,7 +127,7 @@ bool End::Act(Instant now, std::string* why) {
              table::ReceiveQueueBytes(entry) == 0;
   if (saw_end_ && shut_) {
     closed_ = true;
-    host_->region().commands(0).Push({.operation = Operation::kClose, .handle = handle_});
+    host_->Close(handle_);
   }
   if (pace_ != Nanoseconds(0)) next_ = now + pace_;
   return true;
@@ -185,7 +185,7 @@ Impairments DrawImpairments(Random& random) {
 
 class Run {
  public:
-  explicit Run(uint64_t seed);
+  Run(uint64_t seed, uint8_t engines);
   std::string Play(bool verbose);
 
  private:
@@ -202,17 +202,18 @@ class Run {
   Random random_;
   SimNetwork network_;
   std::unique_ptr<Host> server_, client_;
-  Handle listener_;
+  std::vector<Handle> listeners_;  // one at every engine of the server
   bool v6_, cookies_;
   uint32_t connections_;
   std::vector<std::unique_ptr<End>> ends_;
 };
 
-Run::Run(uint64_t seed) : random_(seed), network_(seed * 31 + 7) {
+Run::Run(uint64_t seed, uint8_t engines) : random_(seed), network_(seed * 31 + 7) {
   SimPort* a = network_.AddPort({.mtu = random_.Below(4) == 0 ? uint16_t{1280} : uint16_t{1500}});
   SimPort* b = network_.AddPort({});
   network_.Connect(a, b, DrawImpairments(random_), DrawImpairments(random_));
   HostOptions options{.number = 1, .seed = seed};
+  options.engines = engines;
   options.tcp.sack = random_.Below(4) != 0;
   options.tcp.timestamps = random_.Below(4) != 0;
   options.tcp.window_scaling = random_.Below(4) != 0;
@@ -233,19 +234,24 @@ Run::Run(uint64_t seed) : random_(seed), network_(seed * 31 + 7) {
 
 std::string Run::Listen() {
   uint8_t family = v6_ ? AF_INET6 : AF_INET;
-  listener_ = server_->Open(table::Type::kStream, IPPROTO_TCP, family);
-  if (listener_.is_none()) return "no slot for the listener";
-  Result bound = server_->Ask({.operation = Operation::kBind,
-                               .handle = listener_,
-                               .local = {server_->address(v6_), kPort, 0}});
-  if (bound != Result::kOk) return "bind: " + std::to_string(static_cast<int>(bound));
-  Result listening =
-      server_->Ask({.operation = Operation::kListen, .argument = 64, .handle = listener_});
-  return listening == Result::kOk ? "" : "listen: " + std::to_string(static_cast<int>(listening));
+  for (uint8_t lane = 0; lane < server_->engine_count(); ++lane) {
+    const Handle listener = server_->Open(table::Type::kStream, IPPROTO_TCP, family, lane);
+    if (listener.is_none()) return "no slot for the listener";
+    listeners_.push_back(listener);
+    Result bound = server_->Ask({.operation = Operation::kBind,
+                                 .handle = listener,
+                                 .local = {server_->address(v6_), kPort, 0}});
+    if (bound != Result::kOk) return "bind: " + std::to_string(static_cast<int>(bound));
+    Result listening =
+        server_->Ask({.operation = Operation::kListen, .argument = 64, .handle = listener});
+    if (listening != Result::kOk) return "listen: " + std::to_string(static_cast<int>(listening));
+  }
+  return "";
 }
 
 std::string Run::Connect() {
-  Handle handle = client_->Open(table::Type::kStream, IPPROTO_TCP, v6_ ? AF_INET6 : AF_INET);
+  const auto lane = static_cast<uint8_t>(ends_.size() % client_->engine_count());
+  Handle handle = client_->Open(table::Type::kStream, IPPROTO_TCP, v6_ ? AF_INET6 : AF_INET, lane);
   if (handle.is_none()) return "no slot for a connection";
   Result result = client_->Ask({.operation = Operation::kConnect,
                                 .handle = handle,
@@ -259,12 +265,14 @@ std::string Run::Connect() {
 }
 
 void Run::Accept() {
-  for (;;) {
-    Handle handle = table::ReadConnection(server_->region(), server_->entry(listener_));
-    if (handle.is_none()) return;
-    uint16_t port = server_->entry(handle).remote.Load().port;
-    ends_.push_back(
-        std::make_unique<End>(server_.get(), handle, port * 2ull + 1, port * 2ull, &random_));
+  for (const Handle listener : listeners_) {
+    for (;;) {
+      Handle handle = table::ReadConnection(server_->region(), server_->entry(listener));
+      if (handle.is_none()) break;
+      uint16_t port = server_->entry(handle).remote.Load().port;
+      ends_.push_back(
+          std::make_unique<End>(server_.get(), handle, port * 2ull + 1, port * 2ull, &random_));
+    }
   }
 }
 
@@ -327,7 +335,9 @@ std::string Run::CheckEnd() {
     received += end->received();
   }
   if (sent != received) return "bytes sent and received differ";
-  server_->Ask({.operation = Operation::kClose, .handle = listener_});
+  for (const Handle listener : listeners_) {
+    server_->Ask({.operation = Operation::kClose, .handle = listener});
+  }
   // TIME-WAIT and all that lingers runs out.
   const Instant end = network_.now() + Seconds(600);
   while (network_.now() < end) {
@@ -341,10 +351,13 @@ std::string Run::CheckEnd() {
     if (host->buffers_used() != 0) return "buffers left: " + std::to_string(host->buffers_used());
     if (host->blocks_used() != 0) return "blocks left: " + std::to_string(host->blocks_used());
     if (host->packets_used() != 0) return "packets left: " + std::to_string(host->packets_used());
-    if (host->engine().sockets().counters().illegal_changes != 0) return "illegal status changes";
-    tcp::Population left = host->engine().tcp().population();
-    if (left.connections + left.listeners + left.syn_received + left.time_wait != 0) {
-      return "records left in TCP";
+    for (uint8_t lane = 0; lane < host->engine_count(); ++lane) {
+      engine::Engine& engine = host->engine(lane);
+      if (engine.sockets().counters().illegal_changes != 0) return "illegal status changes";
+      tcp::Population left = engine.tcp().population();
+      if (left.connections + left.listeners + left.syn_received + left.time_wait != 0) {
+        return "records left in TCP";
+      }
     }
   }
   return "";
@@ -374,6 +387,8 @@ std::string Run::Play(bool verbose) {
 
 }  // namespace
 
-std::string RunStreams(uint64_t seed, bool verbose) { return Run(seed).Play(verbose); }
+std::string RunStreams(uint64_t seed, bool verbose, uint8_t engines) {
+  return Run(seed, engines).Play(verbose);
+}
 
 }  // namespace sluice::sim

@@ -10,6 +10,7 @@
 
 namespace sluice::sim {
 
-std::string RunStreams(uint64_t seed, bool verbose = false);
+// `engines`: of each host.
+std::string RunStreams(uint64_t seed, bool verbose = false, uint8_t engines = 1);
 
 }  // namespace sluice::sim
