@@ -25,9 +25,11 @@ bool DoesNotWait(const OpenSocket& socket, int flags) {
   return (flags & MSG_DONTWAIT) != 0 || socket.is_nonblocking();
 }
 
-// From the socket's own queue, or the twin's if it is one: then it is asked for data alone.
-int TryReceiveFrom(const OpenSocket& socket, std::span<const iovec> pieces, int flags,
-                   ReceivedDatagram& datagram) {
+// From a socket's own queue, or a twin's, whose errors the caller has looked at.
+template <bool kIsMember>
+[[gnu::always_inline]] inline int TryReceiveFrom(const OpenSocket& socket,
+                                                 std::span<const iovec> pieces, int flags,
+                                                 ReceivedDatagram& datagram) {
   Entry& entry = *socket.entry;
   const bool peek = (flags & MSG_PEEK) != 0;
   uint16_t marks = 0;
@@ -43,7 +45,7 @@ int TryReceiveFrom(const OpenSocket& socket, std::span<const iovec> pieces, int 
         return EAGAIN;
       }
     } else {
-      if (!IsTwin(socket)) {
+      if (!kIsMember && entry.error.load() != 0) {
         if (int error = TakeError(socket)) return error;
       }
       if (socket.side->lent_datagrams != 0) return EBUSY;
@@ -59,17 +61,25 @@ int TryReceiveFrom(const OpenSocket& socket, std::span<const iovec> pieces, int 
   return 0;
 }
 
-int TryReceive(const OpenSocket& socket, std::span<const iovec> pieces, int flags,
-               ReceivedDatagram& datagram) {
-  if (!HasTwins(socket)) return TryReceiveFrom(socket, pieces, flags, datagram);
+[[gnu::noinline]] int TryReceiveInTurn(const OpenSocket& socket, std::span<const iovec> pieces,
+                                       int flags, ReceivedDatagram& datagram) {
+  if ((flags & MSG_ERRQUEUE) == 0) {
+    if (int error = TakeError(socket)) return error;
+  }
   bool is_shut = false;
   int error = EAGAIN;
   VisitInTurn(socket, (flags & MSG_PEEK) != 0, [&](const OpenSocket& member) {
-    error = TryReceiveFrom(member, pieces, flags, datagram);
+    error = TryReceiveFrom<true>(member, pieces, flags, datagram);
     is_shut = is_shut || error == ESHUTDOWN;  // the others may hold what came before
     return error != EAGAIN && error != ESHUTDOWN;
   });
   return error == EAGAIN && is_shut ? ESHUTDOWN : error;
+}
+
+int TryReceive(const OpenSocket& socket, std::span<const iovec> pieces, int flags,
+               ReceivedDatagram& datagram) {
+  if (HasTwins(socket)) return TryReceiveInTurn(socket, pieces, flags, datagram);
+  return TryReceiveFrom<false>(socket, pieces, flags, datagram);
 }
 
 // What must be right before a datagram is queued. The send_lock is held. 0 or an errno.

@@ -11,21 +11,14 @@ namespace sluice::api {
 
 // Whether an error waits, of the socket or a twin.
 inline bool HasError(const OpenSocket& socket) {
-  bool has = socket.entry->error.load() != 0;
-  if (HasTwins(socket)) {
-    ForEachTwin(socket,
-                [&has](const OpenSocket& twin) { has = has || twin.entry->error.load() != 0; });
-  }
-  return has;
+  return socket.entry->error.load() != 0 || (HasTwins(socket) && TwinsHaveError(socket));
 }
 
 // Takes the error that waits, as SO_ERROR does: an errno, or 0.
 inline int TakeError(const OpenSocket& socket) {
   if (!HasError(socket)) return 0;
   uint32_t error = socket.entry->error.Exchange(0);
-  ForEachTwin(socket, [&error](const OpenSocket& twin) {
-    if (error == 0) error = twin.entry->error.Exchange(0);
-  });
+  if (error == 0) error = TakeErrorOfTwins(socket);
   LockHolder holder(socket.side->watch.lock);
   socket.side->watch.seen_ready &= ~uint32_t{table::kEventErr};  // the next one will be news
   return ErrnoOf(static_cast<table::Result>(error));

@@ -76,6 +76,40 @@ Result SharePort(const OpenSocket& socket, const wire::Endpoint& remote, bool co
 
 }  // namespace
 
+uint32_t ReadinessOfTwins(const OpenSocket& socket) {
+  uint32_t ready = 0;
+  ForEachTwin(socket, [&ready](const OpenSocket& twin) { ready |= table::Readiness(*twin.entry); });
+  return ready & (table::kEventIn | table::kEventErr);
+}
+
+Arrivals ArrivalsAtTwins(const OpenSocket& socket) {
+  Arrivals sum;
+  ForEachTwin(socket, [&sum](const OpenSocket& twin) {
+    sum.received += twin.entry->receive_producer.tail.load();
+    sum.connections += twin.entry->connection_producer.tail.load();
+  });
+  return sum;
+}
+
+void SetEventMaskOfTwins(const OpenSocket& socket, uint32_t mask) {
+  ForEachTwin(socket, [mask](const OpenSocket& twin) { twin.entry->event_mask.store(mask); });
+}
+
+bool TwinsHaveError(const OpenSocket& socket) {
+  bool has = false;
+  ForEachTwin(socket,
+              [&has](const OpenSocket& twin) { has = has || twin.entry->error.load() != 0; });
+  return has;
+}
+
+uint32_t TakeErrorOfTwins(const OpenSocket& socket) {
+  uint32_t error = 0;
+  ForEachTwin(socket, [&error](const OpenSocket& twin) {
+    if (error == 0) error = twin.entry->error.Exchange(0);
+  });
+  return error;
+}
+
 Result AskAll(const OpenSocket& socket, Command command) {
   const Result result = Ask(socket, command);
   return result == Result::kOk && HasTwins(socket) ? AskTwins(socket, command) : result;

@@ -17,7 +17,9 @@
 
 namespace sluice::api {
 
-inline bool HasTwins(const OpenSocket& socket) { return socket.side->next_twin.load() != 0; }
+inline bool HasTwins(const OpenSocket& socket) {
+  return __builtin_expect(socket.side->next_twin.load() != 0, 0);
+}
 inline bool IsTwin(const OpenSocket& socket) { return socket.side->twin_of.load() != 0; }
 
 // Calls visit(twin) for each twin. They may end at any time, like sockets: lock, and ask IsOpen.
@@ -56,6 +58,16 @@ bool VisitInTurn(const OpenSocket& socket, bool stay, Visit&& visit) {
   }
   return false;
 }
+
+// What the twins add to a socket's own state. Apart, so that sockets without twins pay a look.
+uint32_t ReadinessOfTwins(const OpenSocket& socket);  // kEventIn, kEventErr
+struct Arrivals {
+  uint32_t received = 0, connections = 0;
+};
+Arrivals ArrivalsAtTwins(const OpenSocket& socket);
+void SetEventMaskOfTwins(const OpenSocket& socket, uint32_t mask);
+bool TwinsHaveError(const OpenSocket& socket);
+uint32_t TakeErrorOfTwins(const OpenSocket& socket);  // 0: none
 
 // The rest is for a socket whose send_lock the caller holds, if there is more than one engine or
 // not. Each asks every engine concerned, and leaves things as they were where one refuses.

@@ -26,8 +26,7 @@ OpenSocket SocketAt(uint32_t index) {
 // What the engines are to tell of. The caller holds the list's lock.
 void SetEventMask(const OpenSocket& socket, uint32_t mask) {
   socket.entry->event_mask.store(mask);
-  if (!HasTwins(socket)) return;
-  ForEachTwin(socket, [mask](const OpenSocket& twin) { twin.entry->event_mask.store(mask); });
+  if (HasTwins(socket)) SetEventMaskOfTwins(socket, mask);
 }
 
 // What has happened since the last look, as events. The caller holds the list's lock.
@@ -37,10 +36,9 @@ uint32_t TakeNews(const OpenSocket& socket) {
   uint32_t received = entry.receive_producer.tail.load();
   uint32_t connections = entry.connection_producer.tail.load();
   if (HasTwins(socket)) {
-    ForEachTwin(socket, [&](const OpenSocket& twin) {
-      received += twin.entry->receive_producer.tail.load();
-      connections += twin.entry->connection_producer.tail.load();
-    });
+    const Arrivals others = ArrivalsAtTwins(socket);
+    received += others.received;
+    connections += others.connections;
   }
   const uint32_t urgent = entry.urgent_position.load();
   const uint32_t ready = ReadinessOf(socket);
@@ -60,6 +58,19 @@ uint32_t TakeNews(const OpenSocket& socket) {
   list.seen_connections = connections;
   list.seen_urgent = urgent;
   return news;
+}
+
+// Readiness, with that of twins, and without urgent data that was taken note of.
+[[gnu::noinline]] uint32_t Refine(const OpenSocket& socket, uint32_t ready) {
+  if (HasTwins(socket)) ready |= ReadinessOfTwins(socket);
+  if ((ready & table::kEventPri) == 0) return ready;
+  const uint32_t position = socket.entry->urgent_position.load();
+  const bool passed =
+      static_cast<int32_t>(position - socket.entry->receive_consumer.bytes.load()) < 0;
+  if (passed || position + 1 == socket.side->urgent_taken.load()) {
+    ready &= ~uint32_t{table::kEventPri};
+  }
+  return ready;
 }
 
 void DispatchSlot(uint32_t index) {
@@ -107,22 +118,10 @@ uint32_t NoticesSeen() {
 }
 
 uint32_t ReadinessOf(const OpenSocket& socket) {
-  uint32_t ready = table::Readiness(*socket.entry);
-  if (HasTwins(socket)) {
-    constexpr uint32_t kArrivals = table::kEventIn | table::kEventErr;
-    ForEachTwin(socket, [&ready](const OpenSocket& twin) {
-      ready |= table::Readiness(*twin.entry) & kArrivals;
-    });
-  }
-  if ((ready & table::kEventPri) != 0) {
-    const uint32_t position = socket.entry->urgent_position.load();
-    const bool passed =
-        static_cast<int32_t>(position - socket.entry->receive_consumer.bytes.load()) < 0;
-    if (passed || position + 1 == socket.side->urgent_taken.load()) {
-      ready &= ~uint32_t{table::kEventPri};
-    }
-  }
-  return ready;
+  const uint32_t ready = table::Readiness(*socket.entry);
+  if ((ready & table::kEventPri) == 0 && !HasTwins(socket)) [[likely]]
+    return ready;
+  return Refine(socket, ready);
 }
 
 bool AwaitRoom(const OpenSocket& socket) {

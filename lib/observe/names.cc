@@ -4,10 +4,10 @@ namespace sluice::observe {
 
 std::string_view ToString(table::Result result) {
   constexpr std::string_view kNames[] = {
-      "OK",           "INPROGRESS",  "ALREADY",     "INVAL",  "BADF",       "ADDRINUSE",
-      "ADDRNOTAVAIL", "AFNOSUPPORT", "ACCES",       "ISCONN", "NOTCONN",    "DESTADDRREQ",
-      "CONNREFUSED",  "CONNRESET",   "CONNABORTED", "PIPE",   "TIMEDOUT",   "NETDOWN",
-      "NETUNREACH",   "HOSTUNREACH", "MSGSIZE",     "PROTO",  "NOPROTOOPT", "OPNOTSUPP",
+      "OK",           "INPROGRESS",  "ALREADY",     "INVAL",    "BADF",       "ADDRINUSE",
+      "ADDRNOTAVAIL", "AFNOSUPPORT", "ACCES",       "ISCONN",   "NOTCONN",    "DESTADDRREQ",
+      "CONNREFUSED",  "CONNRESET",   "CONNABORTED", "PIPE",     "TIMEDOUT",   "NETDOWN",
+      "NETUNREACH",   "HOSTUNREACH", "MSGSIZE",     "PROTO",    "NOPROTOOPT", "OPNOTSUPP",
       "NODEV",        "NFILE",       "NOBUFS",      "ELSEWHERE"};
   static_assert(std::size(kNames) == static_cast<size_t>(table::Result::kElsewhere) + 1);
   const auto i = static_cast<unsigned>(result);

@@ -173,9 +173,8 @@ Result StartConnect(Core& core, table::Socket socket, const wire::Endpoint& to, 
     return Result::kNoBuffers;
   }
   Local local;
-  if (Result r = ChooseLocal(core, socket, path, remote, &local, owner); r != Result::kOk) {
-    return r;
-  }
+  const Result chosen = ChooseLocal(core, socket, path, remote, &local, owner);
+  if (chosen != Result::kOk) return chosen;
 
   const ip::FlowKey key = KeyFor(path, local.port, remote);
   Sequence isn_above;

@@ -169,18 +169,8 @@ Result FakeEngine::Perform(uint32_t lane, const table::Command& command, Reply* 
   if (!socket) return Result::kBadHandle;
   table::Entry& entry = socket.entry();
   switch (command.operation) {
-    case Operation::kBind: {
-      wire::Endpoint local = command.local;
-      if (local.port == 1) return Result::kAddressInUse;
-      if (static_cast<int>(lane) == port_taken_lane) {
-        port_taken_lane = -1;
-        return Result::kAddressInUse;
-      }
-      if (local.port == 0) local.port = next_port_++;
-      entry.local.Store(local);
-      socket.SetStatus(Status::kBound);
-      return Result::kOk;
-    }
+    case Operation::kBind:
+      return PerformBind(lane, command, socket);
     case Operation::kUnbind:
       if (socket.status() != Status::kBound) return Result::kInvalid;
       entry.local.Store({});
@@ -190,26 +180,7 @@ Result FakeEngine::Perform(uint32_t lane, const table::Command& command, Reply* 
       socket.SetStatus(Status::kListening);
       return Result::kOk;
     case Operation::kConnect:
-      if (entry.type.load() == table::Type::kStream && socket.status() == Status::kBound &&
-          flows_lane >= 0 && static_cast<int>(lane) != flows_lane) {
-        reply->value.store(static_cast<uint64_t>(flows_lane));
-        return Result::kElsewhere;
-      }
-      entry.remote.Store(command.remote);
-      if (entry.type.load() == table::Type::kDatagram) {
-        wire::Endpoint local = entry.local.Load();
-        if (local.port == 0) local.port = command.local.port;
-        if (local.port == 0) local.port = next_port_++;
-        entry.local.Store(local);
-        socket.SetStatus(Status::kConnected);
-        return Result::kOk;
-      }
-      socket.SetStatus(Status::kConnecting);
-      if (accept_connects) {
-        socket.SetStatus(Status::kConnected);
-        socket.Notify(table::kEventOut);
-      }
-      return Result::kInProgress;
+      return PerformConnect(lane, command, socket, reply);
     case Operation::kDisconnect:
       entry.remote.Store({});
       socket.SetStatus(Status::kBound);
@@ -229,6 +200,44 @@ Result FakeEngine::Perform(uint32_t lane, const table::Command& command, Reply* 
     default:
       return Result::kOk;
   }
+}
+
+Result FakeEngine::PerformBind(uint32_t lane, const table::Command& command, table::Socket socket) {
+  wire::Endpoint local = command.local;
+  if (local.port == 1) return Result::kAddressInUse;
+  if (static_cast<int>(lane) == port_taken_lane) {
+    port_taken_lane = -1;
+    return Result::kAddressInUse;
+  }
+  if (local.port == 0) local.port = next_port_++;
+  socket.entry().local.Store(local);
+  socket.SetStatus(Status::kBound);
+  return Result::kOk;
+}
+
+Result FakeEngine::PerformConnect(uint32_t lane, const table::Command& command,
+                                  table::Socket socket, Reply* reply) {
+  table::Entry& entry = socket.entry();
+  if (entry.type.load() == table::Type::kStream && socket.status() == Status::kBound &&
+      flows_lane >= 0 && static_cast<int>(lane) != flows_lane) {
+    reply->value.store(static_cast<uint64_t>(flows_lane));
+    return Result::kElsewhere;
+  }
+  entry.remote.Store(command.remote);
+  if (entry.type.load() == table::Type::kDatagram) {
+    wire::Endpoint local = entry.local.Load();
+    if (local.port == 0) local.port = command.local.port;
+    if (local.port == 0) local.port = next_port_++;
+    entry.local.Store(local);
+    socket.SetStatus(Status::kConnected);
+    return Result::kOk;
+  }
+  socket.SetStatus(Status::kConnecting);
+  if (accept_connects) {
+    socket.SetStatus(Status::kConnected);
+    socket.Notify(table::kEventOut);
+  }
+  return Result::kInProgress;
 }
 
 Result FakeEngine::Shut(table::Socket socket, uint32_t how) {

@@ -107,6 +107,9 @@ class FakeEngine : public Home {
  private:
   void Obey(uint32_t lane, const table::Command& command);
   table::Result Perform(uint32_t lane, const table::Command& command, table::Reply* reply);
+  table::Result PerformBind(uint32_t lane, const table::Command& command, table::Socket socket);
+  table::Result PerformConnect(uint32_t lane, const table::Command& command, table::Socket socket,
+                               table::Reply* reply);
   table::Result Shut(table::Socket socket, uint32_t how);
   rte_mbuf* Packet(std::string_view bytes);
   void RunOnce();
