@@ -67,6 +67,7 @@ bool Prepare(const ContextConfig& config) {
 }
 
 void Release() {
+  table::only_thread = nullptr;
   if (state.base_descriptor >= 0) kernel::Close(state.base_descriptor);
   state.base_descriptor = -1;
   state.own_numbers.Unmap();
@@ -94,6 +95,7 @@ bool Install(const ContextConfig& config) {
     errno = error;
     return false;
   }
+  table::only_thread = config.one_caller ? __builtin_thread_pointer() : nullptr;
   state.installed.store(true, std::memory_order_release);  // pairs with IsInstalled
   return true;
 }
