@@ -45,6 +45,7 @@ bool Prepare(const ContextConfig& config) {
   state.home = config.home;
   state.kernel_prefixes = config.kernel_prefixes;
   state.lanes = config.region.limits().lanes;
+  state.process_id = static_cast<uint32_t>(kernel::ProcessId());
   if (syscall(SYS_getrandom, &state.nested_key, sizeof(state.nested_key), 0) < 0) return false;
   // A UNIX socket that nobody talks to: fstat and /proc show a socket, and it is never readable.
   int base = kernel::Socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
