@@ -68,7 +68,8 @@ bool Prepare(const ContextConfig& config) {
 }
 
 void Release() {
-  table::only_thread = nullptr;
+  // Where there are others, they may be reading it: then it is nullptr already, and stays so.
+  if (table::IsOneThread()) table::only_thread = nullptr;
   if (state.base_descriptor >= 0) kernel::Close(state.base_descriptor);
   state.base_descriptor = -1;
   state.own_numbers.Unmap();
@@ -96,7 +97,7 @@ bool Install(const ContextConfig& config) {
     errno = error;
     return false;
   }
-  table::only_thread = config.one_caller ? __builtin_thread_pointer() : nullptr;
+  if (config.one_caller) table::only_thread = __builtin_thread_pointer();
   state.installed.store(true, std::memory_order_release);  // pairs with IsInstalled
   return true;
 }
