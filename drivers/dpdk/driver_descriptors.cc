@@ -71,8 +71,11 @@ std::vector<int> FindTapDescriptors(const char* interface_name) {
   });
 }
 
-bool HasMemifConnection(const std::string& path) {
-  return !FindDescriptors([&](int descriptor) { return IsConnected(descriptor, path); }).empty();
+int FindMemifSocket(const std::string& path, bool is_accepted) {
+  const std::vector<int> found = FindDescriptors([&](int descriptor) {
+    return is_accepted ? IsAcceptedAt(descriptor, path) : IsConnectedTo(descriptor, path);
+  });
+  return found.empty() ? -1 : found.front();
 }
 
 void IgnoreOutgoing(int packet_socket) {

@@ -13,8 +13,9 @@ std::vector<int> FindXdpSockets();
 // Descriptors of /dev/net/tun that are queues of the interface.
 std::vector<int> FindTapDescriptors(const char* interface_name);
 
-// Whether this process has a connection to the memif server at `path`.
-bool HasMemifConnection(const std::string& path);
+// The driver's end of a memif's private connection: accepted at `path`, or connected to it. -1 if
+// there is none. This one is no set-up.
+int FindMemifSocket(const std::string& path, bool is_accepted);
 
 // Makes a packet socket leave out what this machine itself sends on the interface, as a frame that
 // left through a card would not come back.

@@ -1,12 +1,14 @@
 #include "dpdk/eal.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_log.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -117,11 +119,6 @@ class ThreadStateKeeper {
   bool has_affinity_;
 };
 
-void RemoveOwnRuntimeDirectory() {
-  if (g_owner_process != getpid()) return;
-  rmdir(absl::StrCat(RuntimeBase(), "/", OwnPrefix(g_owner_process)).c_str());
-}
-
 // Removes the plain files and sockets in `path`, then `path`; never descends further.
 bool RemoveFlatDirectory(const std::string& path) {
   DIR* directory = opendir(path.c_str());
@@ -133,6 +130,26 @@ bool RemoveFlatDirectory(const std::string& path) {
   }
   closedir(directory);
   return rmdir(path.c_str()) == 0;
+}
+
+// With what a port that was never closed left there.
+void RemoveOwnRuntimeDirectory() {
+  if (g_owner_process != getpid()) return;
+  RemoveFlatDirectory(absl::StrCat(RuntimeBase(), "/", OwnPrefix(g_owner_process)));
+}
+
+// Held as long as the process lives, by a lock that is seen where the process's number is not: in
+// another container.
+void HoldRuntimeDirectory() {
+  static const int directory = open(rte_eal_get_runtime_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory >= 0) flock(directory, LOCK_EX | LOCK_NB);
+}
+
+bool IsHeld(const std::string& path) {
+  const int directory = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool is_held = directory >= 0 && flock(directory, LOCK_EX | LOCK_NB) != 0;
+  if (directory >= 0) close(directory);
+  return is_held;
 }
 
 std::optional<int> ProcessOfDirectory(const char* name) {
@@ -230,6 +247,7 @@ absl::Status Eal::Start(const EalConfig& config) {
         " (EAL arguments: ", absl::StrJoin(arguments.begin() + 1, arguments.end(), " "), ")"));
   }
   g_started = true;
+  HoldRuntimeDirectory();
   atexit(RemoveOwnRuntimeDirectory);
   return absl::OkStatus();
 }
@@ -259,7 +277,9 @@ int RemoveStaleRuntimeDirectories(const std::string& base) {
   }
   closedir(directory);
   int removed = 0;
-  for (const std::string& path : stale) removed += RemoveFlatDirectory(path) ? 1 : 0;
+  for (const std::string& path : stale) {
+    if (!IsHeld(path) && RemoveFlatDirectory(path)) ++removed;
+  }
   return removed;
 }
 

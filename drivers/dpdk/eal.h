@@ -71,8 +71,9 @@ class Eal {
   static void ForgetMessages();
 };
 
-// Removes runtime directories "sluice-<pid>" under `base` whose process no longer lives. Returns
-// how many. Other directories and other programs' files are not touched.
+// Removes runtime directories "sluice-<pid>" under `base` whose process no longer lives, here or in
+// another PID namespace. Returns how many. Other directories and other programs' files are not
+// touched.
 int RemoveStaleRuntimeDirectories(const std::string& base);
 
 }  // namespace sluice::dpdk

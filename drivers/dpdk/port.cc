@@ -1,6 +1,5 @@
 #include "dpdk/port.h"
 
-#include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -25,8 +24,9 @@ DpdkPort::~DpdkPort() {
   for (uint16_t queue = 0; queue < capabilities_.queues && queues_ != nullptr; ++queue) {
     queues_[queue].wake.reset();  // before the driver closes what it watches
   }
-  if (started_) rte_eth_dev_stop(port_id_);
+  memif_.reset();
   if (attached_) {
+    rte_eth_dev_stop(port_id_);
     rte_eth_dev_info info;
     const bool known = rte_eth_dev_info_get(port_id_, &info) == 0;
     rte_eth_dev_close(port_id_);
@@ -40,14 +40,10 @@ DpdkPort::~DpdkPort() {
 
 uint16_t DpdkPort::Receive(uint16_t queue, std::span<rte_mbuf*> packets) {
   if (tap_handler_ != nullptr) tap_handler_(0);
-  if (!started_) {
-    Reconnect();
-    return 0;
-  }
+  if (memif_ != nullptr && !memif_->MayPass(queue)) return 0;
   uint16_t count =
       rte_eth_rx_burst(port_id_, queue, packets.data(), static_cast<uint16_t>(packets.size()));
   if (veth_index_ != 0) count = DropOversized(queue, packets.first(count));
-  if (count == 0 && reconnects_) Reconnect();
   if (trust_checksums_) {
     for (uint16_t i = 0; i < count; ++i) {
       packets[i]->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
@@ -71,18 +67,8 @@ uint16_t DpdkPort::DropOversized(uint16_t queue, std::span<rte_mbuf*> packets) {
   return kept;
 }
 
-void DpdkPort::Reconnect() {
-  constexpr uint64_t kAttemptsPerSecond = 20;
-  const uint64_t now_cycles = rte_get_tsc_cycles();
-  if (now_cycles < reconnect_at_cycles_) return;
-  reconnect_at_cycles_ = now_cycles + rte_get_tsc_hz() / kAttemptsPerSecond;
-  if (started_) {
-    // While a connection stands, the two ends are still agreeing, however long the other takes.
-    if (link_up() || HasMemifConnection(memif_socket_)) return;
-    started_ = false;
-    rte_eth_dev_stop(port_id_);
-  }
-  started_ = rte_eth_dev_start(port_id_) == 0;
+void DpdkPort::TendLink() {
+  if (memif_ != nullptr) memif_->MayPass(0);
 }
 
 uint16_t DpdkPort::Transmit(uint16_t queue, std::span<rte_mbuf*> packets) {
@@ -97,14 +83,14 @@ uint16_t DpdkPort::Transmit(uint16_t queue, std::span<rte_mbuf*> packets) {
       ++done;
       continue;
     }
-    const uint16_t sent =
-        started_ ? rte_eth_tx_burst(port_id_, queue, rest.data(), sendable) : uint16_t{0};
-    done = static_cast<uint16_t>(done + sent);
-    if (sent < sendable && !(sent == 0 && drop_when_down_ && !link_up())) break;
-    if (sent == 0) {  // as a card without a carrier does
+    if (memif_ != nullptr && !memif_->is_up()) {  // as a card without a carrier does
       Refuse(queue, rest[0]);
       ++done;
+      continue;
     }
+    const uint16_t sent = rte_eth_tx_burst(port_id_, queue, rest.data(), sendable);
+    done = static_cast<uint16_t>(done + sent);
+    if (sent < sendable) break;
   }
   return done;
 }
@@ -134,7 +120,7 @@ void DpdkPort::DisarmWake(uint16_t queue) {
 }
 
 bool DpdkPort::link_up() const {
-  if (!started_) return false;
+  if (memif_ != nullptr) return memif_->is_up();
   if (!shared_interface_.empty()) return InterfaceRunning(shared_interface_);
   rte_eth_link link;
   return rte_eth_link_get_nowait(port_id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;

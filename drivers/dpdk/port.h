@@ -20,6 +20,7 @@
 
 #include "absl/status/statusor.h"
 #include "dpdk/driver_descriptors.h"
+#include "dpdk/memif_link.h"
 #include "dpdk/port_config.h"
 #include "dpdk/preparation.h"
 #include "dpdk/segment_guard.h"
@@ -46,6 +47,8 @@ class DpdkPort final : public engine::Port {
   void DisarmWake(uint16_t queue) override;
   bool link_up() const override;
   engine::PortStatistics statistics() const override;
+  // Receive does that too: for who waits for the link before an engine runs.
+  void TendLink();
 
   uint16_t port_id() const { return port_id_; }
   std::string_view driver_name() const { return driver_name_; }
@@ -69,19 +72,13 @@ class DpdkPort final : public engine::Port {
   void Refuse(uint16_t queue, rte_mbuf* packet);
   // Drops the frames that are larger than the MTU allows; returns how many are left.
   uint16_t DropOversized(uint16_t queue, std::span<rte_mbuf*> packets);
-  // Starts the device again if its link is down and the last attempt is long enough ago.
-  void Reconnect();
 
   std::string name_;
   std::string driver_name_;
   engine::PortCapabilities capabilities_;
   uint16_t port_id_ = 0;
   bool attached_ = false;
-  std::atomic<bool> started_{false};
-  bool reconnects_ = false;
-  bool drop_when_down_ = false;
-  std::string memif_socket_;
-  uint64_t reconnect_at_cycles_ = 0;
+  std::unique_ptr<MemifLink> memif_;  // null for other devices
   bool trust_checksums_ = false;
   bool prepare_transmit_ = false;
   uint32_t frame_bytes_max_ = UINT32_MAX;

@@ -264,14 +264,15 @@ absl::Status PortOpener::Start() {
     const std::string& name = *preparation_.device.Find("iface");
     if (absl::Status status = SetInterfaceMtu(name, preparation_.mtu); !status.ok()) return status;
   }
-  port_->reconnects_ = preparation_.reconnects && config_.queues == 1;
-  if (port_->reconnects_) port_->memif_socket_ = *preparation_.device.Find("socket");
-  port_->drop_when_down_ = preparation_.drop_when_down;
-  if (int result = rte_eth_dev_start(port_->port_id_); result != 0) {
-    // The server may come later.
-    return port_->reconnects_ ? absl::OkStatus() : Failure("does not start", result);
+  if (preparation_.memif.has_value()) {
+    absl::StatusOr<std::unique_ptr<MemifLink>> link =
+        MemifLink::Open(*preparation_.memif, port_->port_id_, config_.queues);
+    if (link.ok()) port_->memif_ = *std::move(link);
+    return link.status();
   }
-  port_->started_ = true;
+  if (int result = rte_eth_dev_start(port_->port_id_); result != 0) {
+    return Failure("does not start", result);
+  }
   if (config_.queues > 1) {
     DealFlows(port_->port_id_, info_, config_.queues, PoolsOf(config_));
   }

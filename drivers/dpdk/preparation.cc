@@ -1,15 +1,18 @@
 #include "dpdk/preparation.h"
 
 #include <fcntl.h>
+#include <rte_eal.h>
 #include <rte_mbuf_core.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "dpdk/memif_socket.h"
@@ -151,21 +154,36 @@ absl::Status PrepareMemif(const PortConfig& config, Preparation* preparation) {
         absl::StrCat("memif role '", role, "' is neither 'server' nor 'client'"));
   }
   device.SetDefault("socket", "/run/memif.sock");
-  const std::string socket = *device.Find("socket");
+  MemifEnds ends;
+  ends.is_server = is_server;
+  ends.meeting.name = *device.Find("socket");
   // A path is meant as a file, which unlike an abstract name is seen from every network namespace.
-  if (socket.starts_with('/')) device.SetDefault("socket-abstract", "no");
-  const std::string* abstract = device.Find("socket-abstract");
-  if (is_server && abstract != nullptr && *abstract == "no") {
-    if (absl::Status status = ClearServerSocket(socket); !status.ok()) return status;
+  device.SetDefault("socket-abstract", ends.meeting.name.starts_with('/') ? "no" : "yes");
+  ends.meeting.is_abstract = *device.Find("socket-abstract") != "no";
+  if (absl::Status status = CheckAddress(ends.meeting); !status.ok()) return status;
+  if (is_server && !ends.meeting.is_abstract) {
+    if (absl::Status status = ClearServerSocket(ends.meeting.name); !status.ok()) return status;
   }
+  // The driver's own end is where only this process comes. The directory is private to it, and a
+  // later start of Sluice clears up there if this process is killed.
+  const std::string directory = rte_eal_get_runtime_dir();
+  if (::access(directory.c_str(), R_OK | W_OK) != 0) {
+    return absl::FailedPreconditionError(absl::StrCat("memif needs DPDK's runtime directory '",
+                                                      directory, "' (", strerror(errno),
+                                                      "); make the directory above it writable"));
+  }
+  static std::atomic<uint32_t> names{0};
+  ends.driver.name = absl::StrCat(directory, "/memif-", getpid(), "-", names.fetch_add(1));
+  if (absl::Status status = CheckAddress(ends.driver); !status.ok()) return status;
+  device.Set("socket", ends.driver.name);
+  device.Set("socket-abstract", "no");
+  preparation->memif = std::move(ends);
   preparation->mtu = config.mtu != 0 ? config.mtu : kDefaultMtu;
   // One frame, one buffer, one mbuf: the driver does not clear the "continued" mark of a
   // descriptor that it uses again, so frames must never span two.
   preparation->data_room_bytes = RoomFor(FrameBytes(preparation->mtu));
   preparation->single_segment = true;
   preparation->drop_oversized = true;
-  preparation->reconnects = !is_server;
-  preparation->drop_when_down = true;
   preparation->wake = WakeKind::kNone;
   device.SetDefault("bsize", absl::StrCat(preparation->data_room_bytes));
   if (const uint32_t given = Number(*device.Find("bsize")); given < FrameBytes(preparation->mtu)) {

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "dpdk/device_string.h"
 #include "dpdk/kernel_interface.h"
+#include "dpdk/memif_link.h"
 #include "dpdk/packet_socket.h"
 #include "dpdk/port_config.h"
 
@@ -27,6 +28,7 @@ struct Preparation {
   Device device;                             // with defaults that suit this driver filled in
   std::optional<KernelInterface> interface;  // that the device shares with the kernel
   PacketRing packet_ring;                    // af_packet's
+  std::optional<MemifEnds> memif;
   uint16_t mtu = 1500;
   uint16_t data_room_bytes = 2048;  // of one mbuf, headroom not counted
   WakeKind wake = WakeKind::kInterrupt;
@@ -37,8 +39,6 @@ struct Preparation {
   bool omit_checksums = false;   // and sent ones need none
   bool drop_oversized = false;   // the driver does not check lengths against the MTU itself
   bool set_mtu = false;          // rte_eth_dev_set_mtu is wanted
-  bool reconnects = false;       // a link that is down comes up by starting the device again
-  bool drop_when_down = false;   // while the link is down the driver takes no frames
   bool invert_mac = false;       // the kernel's end has the device's address
 };
 

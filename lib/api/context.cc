@@ -45,6 +45,7 @@ bool Prepare(const ContextConfig& config) {
   state.home = config.home;
   state.kernel_prefixes = config.kernel_prefixes;
   state.lanes = config.region.limits().lanes;
+  state.process_id = static_cast<uint32_t>(kernel::ProcessId());
   if (syscall(SYS_getrandom, &state.nested_key, sizeof(state.nested_key), 0) < 0) return false;
   // A UNIX socket that nobody talks to: fstat and /proc show a socket, and it is never readable.
   int base = kernel::Socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -67,6 +68,8 @@ bool Prepare(const ContextConfig& config) {
 }
 
 void Release() {
+  // Where there are others, they may be reading it: then it is nullptr already, and stays so.
+  if (table::IsOneThread()) table::only_thread = nullptr;
   if (state.base_descriptor >= 0) kernel::Close(state.base_descriptor);
   state.base_descriptor = -1;
   state.own_numbers.Unmap();
@@ -94,6 +97,7 @@ bool Install(const ContextConfig& config) {
     errno = error;
     return false;
   }
+  if (config.one_caller) table::only_thread = __builtin_thread_pointer();
   state.installed.store(true, std::memory_order_release);  // pairs with IsInstalled
   return true;
 }

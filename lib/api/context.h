@@ -21,6 +21,9 @@ struct ContextConfig {
   Home* home = nullptr;
   // Addresses that stay with the kernel: see IsKernelAddress in socket_calls.h. Empty: none.
   std::vector<wire::Prefix> kernel_prefixes;
+  // The program has promised that this thread, which calls Install, makes all calls and runs all
+  // engines until Uninstall: see table/cell.h. Any other that does is ended.
+  bool one_caller = false;
   // Sockets take their numbers above those of the kernel (descriptors.h) and reserve none there.
   bool own_numbers = false;
 };

@@ -118,7 +118,7 @@ int TrySend(const OpenSocket& socket, std::span<const iovec> pieces, DatagramHea
     bool written = writer.WriteDatagram(header, pieces, length);
     if (!written) {
       entry.application_flags.SetBits(table::kSendBlocked);
-      std::atomic_thread_fence(std::memory_order_seq_cst);  // as in AwaitRoom (wait.h)
+      table::FullFence();  // as in AwaitRoom (wait.h)
       written = writer.WriteDatagram(header, pieces, length);
     }
     if (!written) return table::SendQueueBytes(entry) == 0 ? ENOBUFS : EAGAIN;

@@ -22,6 +22,7 @@ void AfterForkInChild() {
   state.lane_waiters = nullptr;
   state.kernel_prefixes.clear();
   state.base_descriptor = -1;
+  table::only_thread = nullptr;
   EpollSet::ForgetAll();
 }
 

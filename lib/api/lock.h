@@ -1,5 +1,7 @@
 // A small lock in a word: among the threads of one process, for short sections without system
-// calls. It spins a little, then sleeps on a futex. No engine ever takes one.
+// calls. It spins a little, then sleeps on a futex. No engine ever takes one. Where one thread
+// alone makes all calls (table::only_thread) it is a note that costs a store, and the place where a
+// program that does not keep that promise is caught.
 //
 //   LockHolder holder(entry.send_lock);
 #pragma once
@@ -16,36 +18,26 @@ class Lock {
   static constexpr uint32_t kFree = 0, kHeld = 1, kContended = 2;
 
   static void Acquire(table::Cell<uint32_t>& word) {
+    if (table::IsOneThread()) {
+      if (table::only_thread != __builtin_thread_pointer()) [[unlikely]]
+        EndForBrokenPromise();
+      return word.store(kHeld);
+    }
     uint32_t expected = kFree;
     if (word.atomic().compare_exchange_strong(expected, kHeld, std::memory_order_acquire)) return;
     AcquireSlowly(word);
   }
   static void Release(table::Cell<uint32_t>& word) {
+    if (table::IsOneThread()) return word.store(kFree);
     if (word.atomic().exchange(kFree, std::memory_order_release) == kContended) {
       kernel::FutexWakeOne(reinterpret_cast<uint32_t*>(&word.atomic()));
     }
   }
 
  private:
-  static void Pause() {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#endif
-  }
-  static void AcquireSlowly(table::Cell<uint32_t>& word) {
-    for (int spin = 0; spin < 200; ++spin) {
-      if (word.load() == kFree) {
-        uint32_t expected = kFree;
-        if (word.atomic().compare_exchange_strong(expected, kHeld, std::memory_order_acquire)) {
-          return;
-        }
-      }
-      Pause();
-    }
-    while (word.atomic().exchange(kContended, std::memory_order_acquire) != kFree) {
-      kernel::FutexWait(reinterpret_cast<uint32_t*>(&word.atomic()), kContended);
-    }
-  }
+  // Says on standard error what is wrong, and aborts.
+  [[noreturn]] static void EndForBrokenPromise();
+  static void AcquireSlowly(table::Cell<uint32_t>& word);
 };
 
 class LockHolder {

@@ -75,7 +75,7 @@ void StartSocket(Handle handle, int fd, bool nonblocking) {
     side.watch.seen_ready = 0;
   }
   entry.descriptor.store(static_cast<uint32_t>(fd));
-  entry.process_id.store(static_cast<uint32_t>(kernel::ProcessId()));
+  entry.process_id.store(state.process_id);
   if (nonblocking) entry.application_flags.SetBits(table::kNonBlocking);
 }
 

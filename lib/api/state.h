@@ -53,6 +53,7 @@ struct State {
   size_t sides_bytes = 0;
   LaneWaiters* lane_waiters = nullptr;
   int base_descriptor = -1;  // what the reserved numbers are duplicates of
+  uint32_t process_id = 0;   // for tools; asked once, since it is written for every socket
   NumberRange own_numbers;   // empty, unless sockets take their numbers from there
   uint64_t nested_key = 0;   // marks notices of nested sets in a kernel epoll (epoll_set.h)
   std::vector<wire::Prefix> kernel_prefixes;

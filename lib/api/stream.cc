@@ -311,15 +311,16 @@ uint32_t SendAtOnce(const OpenSocket& socket, const iovec& piece) {
 }  // namespace
 
 ssize_t SendStream(const OpenSocket& socket, std::span<const iovec> pieces, int flags) {
-  const ssize_t total = TotalBytes(pieces);
-  if (total < 0) return total;
-  PieceCursor from(pieces);
   size_t done = 0;
   if ((flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)) == 0 && pieces.size() == 1) [[likely]] {
     done = SendAtOnce(socket, pieces[0]);
-    if (done != 0 && done == pieces[0].iov_len) return total;
-    from.Advance(done);
+    if (done != 0 && done == pieces[0].iov_len) [[likely]]
+      return static_cast<ssize_t>(done);
   }
+  const ssize_t total = TotalBytes(pieces);
+  if (total < 0) return total;
+  PieceCursor from(pieces);
+  from.Advance(done);
   BlockingWait wait(socket, table::kEventOut, socket.entry->options.send_timeout_ns.load());
   const size_t wanted = static_cast<size_t>(total);
   for (bool turned = false;;) {

@@ -127,7 +127,7 @@ uint32_t ReadinessOf(const OpenSocket& socket) {
 bool AwaitRoom(const OpenSocket& socket) {
   socket.entry->application_flags.SetBits(table::kSendBlocked);
   // Either the engine sees the flag when it frees room, or this look sees the room.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  table::FullFence();
   return (ReadinessOf(socket) & table::kEventOut) != 0;
 }
 
@@ -148,7 +148,7 @@ void WatchSocket(const OpenSocket& socket, Watcher& watcher) {
   list.Link(watcher);
   SetEventMask(socket, list.Mask());
   // Either the engine's Notify finds the mask, or the caller's look finds what it was about.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  table::FullFence();
 }
 
 void UnwatchSocket(uint32_t index, Watcher& watcher) {
@@ -164,7 +164,7 @@ void ChangeWatch(const OpenSocket& socket, Watcher& watcher, uint32_t mask) {
   if (uint32_t news = TakeNews(socket)) list.Fire(news, 0);
   watcher.mask = mask | kAlways;
   SetEventMask(socket, list.Mask());
-  std::atomic_thread_fence(std::memory_order_seq_cst);  // as in WatchSocket
+  table::FullFence();  // as in WatchSocket
 }
 
 void FireSocket(uint32_t index, uint32_t events) {

@@ -39,7 +39,7 @@ int TrySend(const OpenSocket& socket, uint32_t buffer, uint16_t offset, uint32_t
     bool written = writer.WriteBuffer(buffer, offset, length);
     if (!written) {
       entry.application_flags.SetBits(table::kSendBlocked);
-      std::atomic_thread_fence(std::memory_order_seq_cst);  // as in AwaitRoom (wait.h)
+      table::FullFence();  // as in AwaitRoom (wait.h)
       written = writer.WriteBuffer(buffer, offset, length);
     }
     if (!written) {

@@ -76,6 +76,7 @@ void TimerWheel::Schedule(Timer& timer, Instant deadline) {
     ++size_;
   }
   timer.deadline_ = deadline;
+  bound_ = std::min(bound_, deadline);
   if (next_known_) next_ = std::min(next_, deadline);
   Link(timer);
 }

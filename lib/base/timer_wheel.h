@@ -75,6 +75,10 @@ class TimerWheel {
   // anew costs a walk through the first bucket, so ask before sleeping rather than once a packet.
   Instant NextDeadline();
 
+  // False: no timer is due. For every turn of a loop: where the earliest timer is cancelled all the
+  // time, it looks for the next no more often than one would have been due.
+  bool MayBeDue(Instant now) const { return bound_ <= now && size_ != 0; }
+
   // Fires timers whose deadline is at or before `now`, earliest first, at most `budget`; returns
   // how many. Each is no longer scheduled when `fire(Timer&)` is called, which may schedule and
   // cancel any timer, this one included, and may destroy the owner. Besides, at most 16 * budget
@@ -94,6 +98,7 @@ class TimerWheel {
       ++fired;
       fire(*timer);
     }
+    if (fired < budget && moves != 0) bound_ = NextDeadline();
     return fired;
   }
 
@@ -130,7 +135,8 @@ class TimerWheel {
   uint64_t tick_;          // never goes back, and passes no timer
   int cascade_level_ = 0;  // level whose present bucket is being spread; 0 if none
   bool next_known_ = true;
-  Instant next_ = Instant::Never();  // valid if next_known_
+  Instant next_ = Instant::Never();   // valid if next_known_
+  Instant bound_ = Instant::Never();  // no timer is due before it
   size_t size_ = 0;
   uint32_t occupied_levels_ = 0;
   uint64_t occupied_[kLevels] = {};

@@ -45,7 +45,7 @@ void Engine::Execute(Instant now, const Command& command) {
   reply->result.store(result);
   reply->state.Release(Reply::kDone);  // pairs with the application's look at it
   // A full fence on this side of the application's "nobody answered, I sleep".
-  region_.lane(lane_).notices.atomic().fetch_add(1);
+  region_.lane(lane_).notices.Add(1);
 }
 
 Result Engine::Run(Instant now, const Command& command, Reply* reply) {

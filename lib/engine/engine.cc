@@ -165,7 +165,7 @@ unsigned Engine::RunTimers(Instant now) {
     ip_.OnTimer(now);
     ++fired;
   }
-  if (tcp_.NextDeadline() <= now) {
+  if (tcp_.TimersMayBeDue(now)) {
     tcp_.OnTimer(now, config_.timers_per_turn);
     ++fired;
   }

@@ -18,6 +18,11 @@
 // One thread.
 #pragma once
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -62,7 +67,7 @@ class FlowMap {
   }
 
   // The number under which `key` was inserted, or kNone. `key_of(number)` gives the owner's copy of
-  // the key of a flow that is in the map.
+  // the key of a flow that is in the map, or what can be compared with a key.
   template <typename KeyOf>
   uint32_t Find(uint64_t hash, const FlowKey& key, KeyOf&& key_of) const {
     const uint32_t tag = Tag(hash);
@@ -89,6 +94,24 @@ class FlowMap {
     uint32_t passed;           // entries that wanted to be here or before, and stand further on
     uint32_t numbers[kSlots];  // plus one; 0: free
     uint32_t unused;
+
+    // The slots with this tag, one bit each.
+    unsigned WithTag(uint32_t tag) const {
+#if defined(__SSE2__)
+      const __m128i wanted = _mm_set1_epi32(static_cast<int>(tag));
+      const auto four = [&](const uint32_t* from) {
+        const __m128i found =
+            _mm_cmpeq_epi32(wanted, _mm_load_si128(reinterpret_cast<const __m128i*>(from)));
+        return static_cast<unsigned>(_mm_movemask_ps(_mm_castsi128_ps(found)));
+      };
+      constexpr unsigned kAll = (1u << kSlots) - 1;  // `passed` is no tag
+      return (four(tags) | four(tags + 4) << 4) & kAll;
+#else
+      unsigned hits = 0;
+      for (unsigned i = 0; i < kSlots; ++i) hits |= unsigned{tags[i] == tag} << i;
+      return hits;
+#endif
+    }
   };
   static_assert(sizeof(Bucket) == 64);
 
@@ -114,9 +137,9 @@ class FlowMap {
     uint32_t at = table.Home(tag);
     for (uint32_t probes = 0; probes <= table.mask; ++probes, at = table.Next(at)) {
       const Bucket& bucket = table.buckets[at];
-      for (unsigned i = 0; i < kSlots; ++i) {
-        if (bucket.tags[i] != tag || bucket.numbers[i] == 0) continue;
-        if (key_of(bucket.numbers[i] - 1) == key) return bucket.numbers[i] - 1;
+      for (unsigned hits = bucket.WithTag(tag); hits != 0; hits &= hits - 1) {
+        const uint32_t number = bucket.numbers[std::countr_zero(hits)];
+        if (number != 0 && key_of(number - 1) == key) return number - 1;
       }
       if (bucket.passed == 0) return kNone;
     }

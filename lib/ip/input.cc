@@ -93,6 +93,8 @@ Verdict Input(Core& core, Instant now, uint16_t index, rte_mbuf* packet, Inbound
   ++interface->counters.rx_packets;
   interface->counters.rx_bytes += packet->pkt_len;
   if (!looped && interface->ethernet) [[likely]] {
+    if (PlainInput(core, *interface, packet, out)) [[likely]]
+      return Verdict::kDeliver;
     return EthernetInput(core, now, *interface, packet, out);
   }
   return IpInput(core, now, *interface, packet, out);

@@ -12,6 +12,10 @@ namespace sluice::ip {
 // As Stack::Input.
 Verdict Input(Core& core, Instant now, uint16_t interface, rte_mbuf* packet, Inbound* out);
 
+// The short way (plain_input.cc) for what most frames from an Ethernet link are. True: deliver it.
+// False: it is something else, and nothing has happened.
+bool PlainInput(Core& core, const Interface& interface, rte_mbuf* packet, Inbound* out);
+
 // The packet's data begins at the IP header; what is known of the frame stands in out->info.
 Verdict Ipv4Input(Core& core, Instant now, Interface& interface, rte_mbuf* packet, Inbound* out);
 Verdict Ipv6Input(Core& core, Instant now, Interface& interface, rte_mbuf* packet, Inbound* out);

@@ -51,20 +51,29 @@ class LocalTable {
     const LocalEntry& e = slots_[Slot(Key(address, interface))];
     return e.interface != 0 ? &e : nullptr;
   }
+  // The same for four bytes of an IPv4 header that are no group, as they were loaded.
+  const LocalEntry* FindV4(uint32_t as_loaded) const {
+    const LocalEntry& e = slots_[Slot(Key(as_loaded))];
+    return e.interface != 0 ? &e : nullptr;
+  }
 
  private:
   struct Key {
+    explicit Key(uint32_t v4_as_loaded)
+        : high(0), low(uint64_t{v4_as_loaded} << 32 | kMappedPrefix), interface(0) {}
     Key(const wire::IpAddress& address, uint16_t arrival) {
       static_assert(std::endian::native == std::endian::little);
       std::memcpy(&high, address.bytes().data(), 8);
       std::memcpy(&low, address.bytes().data() + 8, 8);
       // As IpAddress says it, on words: groups, and link-local addresses of IPv6.
-      const bool v4 = high == 0 && static_cast<uint32_t>(low) == 0xffff0000;
+      const bool v4 = high == 0 && static_cast<uint32_t>(low) == kMappedPrefix;
       const auto first = static_cast<uint8_t>(v4 ? low >> 32 : high);
       const bool scoped = v4 ? (first & 0xf0) == 0xe0
                              : first == 0xff || (first == 0xfe && (high >> 8 & 0xc0) == 0x80);
       interface = scoped ? arrival : 0;
     }
+    static constexpr uint32_t kMappedPrefix = 0xffff0000;  // of IPv4 (RFC 4291 section 2.5.5.2)
+
     uint64_t high, low;
     uint16_t interface;
   };

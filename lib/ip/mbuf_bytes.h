@@ -99,9 +99,9 @@ inline void DropFront(rte_mbuf* packet, uint16_t count) {
 
 // The partial sum of the whole packet.
 inline uint64_t SumPacket(const rte_mbuf* packet) {
-  uint64_t sum = 0;
-  uint32_t offset = 0;
-  for (const rte_mbuf* m = packet; m != nullptr; m = m->next) {
+  uint64_t sum = wire::Sum({Data(packet), packet->data_len});
+  uint32_t offset = packet->data_len;
+  for (const rte_mbuf* m = packet->next; m != nullptr; m = m->next) {
     sum += wire::AtOffset(offset, wire::Sum({Data(m), m->data_len}));
     offset += m->data_len;
   }

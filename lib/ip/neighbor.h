@@ -56,6 +56,8 @@ struct alignas(64) Neighbor {
   uint16_t waiting_count = 0;
 
   bool has_link_address() const { return state > NeighborState::kIncomplete; }
+  // Whether a packet to it changes nothing here: not so in STALE, which the first one ends.
+  bool is_settled() const { return has_link_address() && state != NeighborState::kStale; }
 };
 
 // What a neighbour's timer asks for.

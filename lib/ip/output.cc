@@ -219,11 +219,11 @@ bool IsPlain(const Interface& interface, const rte_mbuf* packet, const Outbound&
   const bool forbidden = outbound.fragmentation == Fragmentation::kForbidden ||
                          outbound.fragmentation == Fragmentation::kWhenLarger;
   const bool tagged_by_port = interface.config.vlan_id != 0 && interface.config.tx_vlan_insert;
-  return neighbor.generation == path.neighbor_generation &&
-         neighbor.state == NeighborState::kReachable && forbidden && !outbound.router_alert &&
-         path.destination_kind == DestinationKind::kUnicast && packet->tso_segsz == 0 &&
-         packet->pkt_len + network_bytes <= path.mtu && interface.up && !tagged_by_port &&
-         packet->nb_segs <= interface.config.tx_segments_max && interface.transmit.room() != 0 &&
+  return neighbor.generation == path.neighbor_generation && neighbor.is_settled() && forbidden &&
+         !outbound.router_alert && path.destination_kind == DestinationKind::kUnicast &&
+         packet->tso_segsz == 0 && packet->pkt_len + network_bytes <= path.mtu && interface.up &&
+         !tagged_by_port && packet->nb_segs <= interface.config.tx_segments_max &&
+         interface.transmit.room() != 0 &&
          rte_pktmbuf_headroom(packet) >= network_bytes + neighbor.link_header_bytes &&
          outbound.checksum_offset != kNoChecksum;
 }

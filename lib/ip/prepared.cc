@@ -114,8 +114,7 @@ bool Stack::Ready(const Prepared& prepared) const {
   if (!core_->interfaces[prepared.interface]->up) return false;
   if (prepared.neighbor == kNoNeighbor) return true;
   const Neighbor& neighbor = core_->neighbors[prepared.neighbor];
-  return neighbor.generation == prepared.neighbor_generation &&
-         neighbor.state == NeighborState::kReachable;
+  return neighbor.generation == prepared.neighbor_generation && neighbor.is_settled();
 }
 
 size_t Stack::SendPrepared(uint16_t interface_index, bool v4, std::span<rte_mbuf* const> packets) {

@@ -13,6 +13,7 @@ extern "C" __attribute__((visibility("default"))) const Calls* sluice_preload_ca
       .finish = runtime::FinishProcess,
       .after_fork_in_child = runtime::AfterForkInChild,
       .is_internal = runtime::IsInternalDescriptor,
+      .forget_internal = runtime::ForgetInternalDescriptor,
       .is_ours = api::IsOurs,
       .should_use_kernel = api::ShouldUseKernel,
       .socket = api::Socket,

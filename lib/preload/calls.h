@@ -21,7 +21,7 @@
 namespace sluice::preload {
 
 struct Calls {
-  static constexpr uint32_t kVersion = 1;
+  static constexpr uint32_t kVersion = 2;
   static constexpr const char* kSymbol = "sluice_preload_calls";
 
   uint32_t version;
@@ -35,6 +35,8 @@ struct Calls {
   // Whether a descriptor belongs to Sluice itself: a program that closes all it sees must not
   // close that.
   bool (*is_internal)(int fd);
+  // It is being closed by Sluice: the number may become the program's.
+  void (*forget_internal)(int fd);
 
   bool (*is_ours)(int fd);
   bool (*should_use_kernel)(int domain, int type, int protocol);

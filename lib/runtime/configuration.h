@@ -37,6 +37,10 @@ enum class Descriptors : uint8_t {
   kKernel,  // a socket's number is reserved in the kernel
   kOwn,     // it lies above the kernel's
 };
+enum class Callers : uint8_t {
+  kMany,  // any thread may make any call at any time
+  kOne,   // one thread makes all calls
+};
 enum class Loopback : uint8_t { kKernel, kSluice };
 enum class HugepageUse : uint8_t { kAuto, kNever, kRequire };
 enum class LogLevel : uint8_t { kError, kWarning, kNotice, kInfo, kDebug };
@@ -87,7 +91,8 @@ struct LimitSettings {
   uint32_t sockets = 16384;
   uint32_t buffers = 16384;      // payload buffers in the region, shared by all sockets
   uint32_t buffer_bytes = 2048;  // of each
-  uint32_t ring_blocks = 65536;  // blocks of ring descriptors; a ring takes one when first used
+  uint32_t ring_blocks = 0;      // of ring descriptors; a ring takes one when first used; 0: four
+                                 // for each socket
   uint32_t mbufs = 16384;        // packet buffers of each interface queue
   uint32_t connection_queue_max = 4096;   // the largest backlog of listen (somaxconn)
   uint32_t syn_backlog = 4096;            // half-open connections of all listeners
@@ -130,6 +135,7 @@ struct Configuration {
   Progress progress = Progress::kInline;
   // Programs that are run by `sluice run` have the kernel's whatever stands here.
   Descriptors descriptors = Descriptors::kKernel;
+  Callers callers = Callers::kMany;
   LogLevel log_level = LogLevel::kWarning;
   std::string capture_file;  // pcapng of all frames; default: none
 

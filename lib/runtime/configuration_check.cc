@@ -98,6 +98,15 @@ absl::Status CheckEngines(const Configuration& c) {
   return absl::OkStatus();
 }
 
+absl::Status CheckCallers(const Configuration& configuration) {
+  if (configuration.callers == Callers::kMany) return absl::OkStatus();
+  if (configuration.progress == Progress::kThreads) {
+    return Error("callers: one: with 'progress: threads' there are more; take out one of the two");
+  }
+  if (configuration.engine.count > 1) return Error("callers: one: needs engine.count 1");
+  return absl::OkStatus();
+}
+
 absl::Status CheckRoute(const RouteSettings& route, const std::set<std::string>& names) {
   const std::string where = "route " + wire::ToString(route.to);
   if (!route.interface.empty() && !names.contains(route.interface)) {
@@ -138,7 +147,8 @@ absl::Status FinishConfiguration(Configuration* configuration) {
     if (!status.ok()) return status;
   }
   for (const absl::Status& status :
-       {CheckOrder("tcp.receive_buffer_bytes", c.tcp.receive_buffer_bytes,
+       {CheckCallers(c),
+        CheckOrder("tcp.receive_buffer_bytes", c.tcp.receive_buffer_bytes,
                    "tcp.receive_buffer_bytes_max", c.tcp.receive_buffer_bytes_max),
         CheckOrder("tcp.send_buffer_bytes", c.tcp.send_buffer_bytes, "tcp.send_buffer_bytes_max",
                    c.tcp.send_buffer_bytes_max),

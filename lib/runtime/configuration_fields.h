@@ -14,6 +14,7 @@ struct Word {
 
 inline constexpr Word<Progress> kProgressWords[] = {
     {"inline", Progress::kInline}, {"threads", Progress::kThreads}, {"manual", Progress::kManual}};
+inline constexpr Word<Callers> kCallerWords[] = {{"many", Callers::kMany}, {"one", Callers::kOne}};
 inline constexpr Word<Descriptors> kDescriptorWords[] = {{"kernel", Descriptors::kKernel},
                                                          {"own", Descriptors::kOwn}};
 inline constexpr Word<Loopback> kLoopbackWords[] = {{"kernel", Loopback::kKernel},
@@ -72,7 +73,7 @@ void Visit(Visitor& v, LimitSettings& s) {
   v.Number("sockets", s.sockets, 16, 1u << 24);
   v.Number("buffers", s.buffers, 64, 1u << 24);
   v.Number("buffer_bytes", s.buffer_bytes, 256, 32768);
-  v.Number("ring_blocks", s.ring_blocks, 64, 1u << 24);
+  v.Number("ring_blocks", s.ring_blocks, 0, 1u << 24);
   v.Number("mbufs", s.mbufs, 1024, 1u << 24);
   v.Number("connection_queue_max", s.connection_queue_max, 1, 65535);
   v.Number("syn_backlog", s.syn_backlog, 1, 1u << 20);
@@ -118,6 +119,7 @@ void Visit(Visitor& v, Configuration& s) {
   v.Text("run_directory", s.run_directory);
   v.Enum("progress", s.progress, kProgressWords);
   v.Enum("descriptors", s.descriptors, kDescriptorWords);
+  v.Enum("callers", s.callers, kCallerWords);
   v.Enum("log_level", s.log_level, kLogLevelWords);
   v.Text("capture_file", s.capture_file);
   v.Structs("interfaces", s.interfaces);

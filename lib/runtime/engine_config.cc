@@ -133,10 +133,12 @@ engine::EngineConfig MakeEngineConfig(const Configuration& configuration, const 
 }
 
 table::RegionLimits MakeRegionLimits(const Configuration& configuration) {
+  constexpr uint32_t kBlocksForSocket = 4;
+  const uint32_t blocks = configuration.limits.ring_blocks;
   return {.sockets = configuration.limits.sockets,
           .buffers = configuration.limits.buffers,
           .buffer_bytes = configuration.limits.buffer_bytes,
-          .blocks = configuration.limits.ring_blocks,
+          .blocks = blocks != 0 ? blocks : configuration.limits.sockets * kBlocksForSocket,
           .lanes = configuration.engine.count};
 }
 

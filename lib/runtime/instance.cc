@@ -135,6 +135,8 @@ absl::Status Instance::MakeHome() {
   inline_settings.spin = Microseconds(settings.spin_us);
   inline_settings.nap_min = Microseconds(settings.nap_us);
   inline_settings.nap_max = Microseconds(settings.nap_us_max);
+  // With one caller nobody else may run the engine: it stands still while the program computes.
+  inline_settings.caretaker = settings_.configuration.callers == Callers::kMany;
   inline_home_ = std::make_unique<InlineHome>(*sets_.front(), *clock_, inline_settings);
   home_ = inline_home_.get();
   return absl::OkStatus();
@@ -146,6 +148,7 @@ absl::Status Instance::InstallCalls() {
   context.region = region_;
   context.home = home_;
   context.kernel_prefixes = configuration.kernel_prefixes;
+  context.one_caller = configuration.callers == Callers::kOne;
   context.own_numbers = configuration.descriptors == Descriptors::kOwn;
   if (configuration.loopback == Loopback::kKernel) {
     context.kernel_prefixes.push_back(PrefixOf("127.0.0.0/8"));

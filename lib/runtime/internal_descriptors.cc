@@ -2,6 +2,9 @@
 
 #include <dirent.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
@@ -13,6 +16,14 @@ namespace {
 constexpr int kDescriptorsMax = 1 << 16;
 constexpr int kWords = kDescriptorsMax / 64;
 std::atomic<uint64_t> internal_bits[kWords];
+std::atomic<uint64_t> internal_inodes[kDescriptorsMax];
+
+// What the number stands for now; 0: nothing. Event descriptors share one inode.
+uint64_t InodeOf(int fd) {
+  struct stat status;
+  // By number: in a preloaded program libc's name is not libc's.
+  return syscall(SYS_fstat, fd, &status) == 0 ? status.st_ino : 0;
+}
 
 template <typename Visitor>
 void ForEachOpen(Visitor&& visit) {
@@ -33,6 +44,7 @@ void MarkInternal(int fd, bool internal) {
   if (fd < 0 || fd >= kDescriptorsMax) return;
   uint64_t bit = uint64_t{1} << fd % 64;
   if (internal) {
+    internal_inodes[fd].store(InodeOf(fd), std::memory_order_relaxed);
     internal_bits[fd / 64].fetch_or(bit);
   } else {
     internal_bits[fd / 64].fetch_and(~bit);
@@ -41,7 +53,10 @@ void MarkInternal(int fd, bool internal) {
 
 bool IsInternal(int fd) {
   if (fd < 0 || fd >= kDescriptorsMax) return false;
-  return (internal_bits[fd / 64].load(std::memory_order_relaxed) >> fd % 64 & 1) != 0;
+  if ((internal_bits[fd / 64].load(std::memory_order_acquire) >> fd % 64 & 1) == 0) return false;
+  if (internal_inodes[fd].load(std::memory_order_relaxed) == InodeOf(fd)) return true;
+  MarkInternal(fd, false);  // closed by a driver; whose it is now, is not known here
+  return false;
 }
 
 void ClearInternal() {

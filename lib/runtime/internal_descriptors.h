@@ -6,6 +6,7 @@ namespace sluice::runtime {
 
 // Any thread. Numbers beyond 65,535 are not kept track of.
 void MarkInternal(int fd, bool internal);
+// Not so if the number stands for something else than when it was marked.
 bool IsInternal(int fd);
 // Forgets all of them.
 void ClearInternal();

@@ -69,16 +69,17 @@ dpdk::EalConfig MakeEalConfig(const Configuration& configuration) {
 // A card negotiates with its switch, and a memif client meets its server: a program that connects
 // at once would find the network down. A link that stays down is no error. Memif servers and what
 // else waits for nobody is not waited for.
-void AwaitLink(const InterfaceSettings& interface, const dpdk::DpdkPort& port) {
+void AwaitLink(const InterfaceSettings& interface, dpdk::DpdkPort* port) {
   constexpr auto kPatience = std::chrono::seconds(3);
-  constexpr auto kPause = std::chrono::milliseconds(2);
+  constexpr auto kPause = std::chrono::microseconds(200);
   const std::string& device = interface.device;
   const bool is_memif_client = device.starts_with("net_memif") &&
                                device.find("role=server") == std::string::npos &&
                                device.find("role=master") == std::string::npos;
   if (!is_memif_client && !IsPciAddress(device)) return;
   const auto give_up = std::chrono::steady_clock::now() + kPatience;
-  while (!port.link_up() && std::chrono::steady_clock::now() < give_up) {
+  while (!port->link_up() && std::chrono::steady_clock::now() < give_up) {
+    port->TendLink();
     std::this_thread::sleep_for(kPause);
   }
 }
@@ -146,7 +147,7 @@ absl::Status PortSet::OpenDevices(const Configuration& configuration) {
     absl::StatusOr<std::unique_ptr<dpdk::DpdkPort>> opened =
         dpdk::DpdkPort::Open(MakePortConfig(interfaces[i], configuration));
     if (!opened.ok()) return opened.status();
-    AwaitLink(interfaces[i], **opened);
+    AwaitLink(interfaces[i], opened->get());
     under_[i] = opened->get();
     ports_.push_back(*std::move(opened));
   }

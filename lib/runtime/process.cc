@@ -77,6 +77,7 @@ void FinishProcess() {
 void AfterForkInChild() { ForgetInChild(); }
 
 bool IsInternalDescriptor(int fd) { return IsInternal(fd); }
+void ForgetInternalDescriptor(int fd) { MarkInternal(fd, false); }
 
 void CopyError(const absl::Status& status, char* error, size_t error_bytes) {
   if (error == nullptr || error_bytes == 0) return;

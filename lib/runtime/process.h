@@ -24,6 +24,7 @@ bool StartFromEnvironment(char* error, size_t error_bytes);
 void FinishProcess();
 void AfterForkInChild();
 bool IsInternalDescriptor(int fd);
+void ForgetInternalDescriptor(int fd);
 
 // One line without the name of the program in front; cut where there is no room.
 void CopyError(const absl::Status& status, char* error, size_t error_bytes);

@@ -242,11 +242,11 @@ bool RingDoorbell(const Region& region, uint32_t index) {
   uint32_t engine = entry.engine.load();
   // What was pushed is visible before these looks: an engine that has yet to clear the flag will
   // see it, and one that has cleared it is rung again.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  FullFence();
   if (entry.doorbell_pending.load() == 0 && entry.doorbell_pending.Exchange(1) == 0) {
     region.doorbells(engine).Push(index);
     // The engine says that it sleeps and then looks at the queue once more; we the other way round.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    FullFence();
   }
   return region.lane(engine).engine_sleeps.load() != 0;
 }

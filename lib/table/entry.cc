@@ -50,12 +50,26 @@ uint32_t StreamReadiness(const Entry& e, Status status, uint32_t engine, uint32_
   return events;
 }
 
+// Whether a stream is what it mostly is: connected, with nothing said of errors, ends and urgent
+// data. Then bytes and room are all that matters.
+bool IsPlainStream(const Entry& e, Status status, uint32_t engine, uint32_t application) {
+  constexpr uint32_t kEnds = kEndOfStream | kSendClosed | kUrgentPending;
+  constexpr uint32_t kShut = kShutdownReceive | kShutdownSend;
+  return status == Status::kConnected && e.type.load() == Type::kStream &&
+         ((engine & kEnds) | (application & kShut) | e.error.load()) == 0;
+}
+
 }  // namespace
 
 uint32_t Readiness(const Entry& e) {
   Status status = e.status.Acquire();  // pairs with the engine's release of a status change
   uint32_t engine = e.engine_flags.Acquire();
   uint32_t application = e.application_flags.load();
+  if (IsPlainStream(e, status, engine, application)) [[likely]] {
+    const uint32_t queued = ReceiveQueueBytes(e);
+    const bool enough = queued != 0 && queued >= e.options.receive_low_water_bytes.load();
+    return (enough ? uint32_t{kEventIn} : 0) | (StreamWritable(e) ? uint32_t{kEventOut} : 0);
+  }
   uint32_t events = e.error.load() != 0 ? uint32_t{kEventErr} : 0;
   if (e.type.load() == Type::kStream) {
     events |= StreamReadiness(e, status, engine, application);

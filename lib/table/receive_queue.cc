@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/packet.h"
+
 namespace sluice::table {
 namespace {
 
@@ -193,7 +195,7 @@ void ReceiveQueue::FreeDescriptor(const Descriptor& descriptor) {
   if (!Region::IsMbuf(descriptor.buffer)) {
     if (region_.HasBuffer(descriptor.buffer)) region_.DropReference(descriptor.buffer);
   } else if (region_.Storage(descriptor) != nullptr) {
-    rte_pktmbuf_free_seg(region_.MbufAt(descriptor.buffer));
+    ReturnSegment(region_.MbufAt(descriptor.buffer));
     --state_.mbufs_held;
   }
 }

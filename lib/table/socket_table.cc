@@ -215,7 +215,7 @@ void Socket::Notify(uint32_t events) const {
   if ((e.event_mask.load() & events) == 0) {
     // Somebody may just have said that he waits: either this look finds it, or his own look at the
     // queues, which comes after it, finds what this notice is about.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    FullFence();
     if ((e.event_mask.load() & events) == 0 &&
         region().lane(table_->lane_).announce_all.load() == 0) {
       return;
@@ -225,7 +225,7 @@ void Socket::Notify(uint32_t events) const {
   if (e.event_pending.Exchange(1) != 0) return;
   const Region& r = region();
   r.events(table_->lane_).Push(index_);
-  r.lane(table_->lane_).notices.atomic().fetch_add(1, std::memory_order_release);
+  r.lane(table_->lane_).notices.Add(1);
   ++table_->counters_.events;
 }
 

@@ -47,9 +47,26 @@ ip::FlowKey Core::KeyOf(FlowNumber number) const {
   return {};
 }
 
+namespace {
+
+// A flow's key for comparison, which for connections needs no copy of it.
+struct OwnKey {
+  const Core& core;
+  FlowNumber number;
+
+  friend bool operator==(const OwnKey& own, const ip::FlowKey& key) {
+    if (own.number.kind() != FlowKind::kConnection) return own.core.KeyOf(own.number) == key;
+    const Connection& c = own.core.connections[own.number.index()];
+    return c.path.destination == key.remote && c.remote_port == key.remote_port &&
+           c.local_port == key.local_port && c.path.source == key.local && c.scope == key.scope;
+  }
+};
+
+}  // namespace
+
 FlowNumber Core::FindFlow(const ip::FlowKey& flow) const {
-  return FlowNumber::FromBits(flows.Find(
-      flows.Hash(flow), flow, [this](uint32_t bits) { return KeyOf(FlowNumber::FromBits(bits)); }));
+  const auto own = [this](uint32_t bits) { return OwnKey{*this, FlowNumber::FromBits(bits)}; };
+  return FlowNumber::FromBits(flows.Find(flows.Hash(flow), flow, own));
 }
 
 bool Core::AddFlow(FlowNumber number) {

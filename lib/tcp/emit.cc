@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/packet.h"
 #include "tcp/core.h"
 #include "tcp/segment.h"
 #include "tcp/window.h"
@@ -37,7 +38,7 @@ Emitted OutcomeOf(Core& core, ip::SendResult result) {
 }
 
 rte_mbuf* NewPacket(Core& core) {
-  rte_mbuf* packet = core.config.pool == nullptr ? nullptr : rte_pktmbuf_alloc(core.config.pool);
+  rte_mbuf* packet = core.config.pool == nullptr ? nullptr : TakePacket(core.config.pool);
   if (packet == nullptr) ++core.counters.BuffersExhausted;
   return packet;
 }

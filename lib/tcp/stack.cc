@@ -177,6 +177,8 @@ Instant Stack::NextDeadline() {
   return core_->wheel.NextDeadline();
 }
 
+bool Stack::TimersMayBeDue(Instant now) const { return core_->wheel.MayBeDue(now); }
+
 void Stack::OnTimer(Instant now, unsigned budget) {
   Core& core = *core_;
   core.SetNow(now);

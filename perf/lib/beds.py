@@ -246,7 +246,6 @@ def sluice_settings(place, role, device, addresses):
     """What stands in sluice.yaml; where it says nothing, Sluice's defaults hold."""
     return {
         "name": f"perf-{role}",
-        "descriptors": "own",  # of programs that embed Sluice; the others have the kernel's
         "hugepages": "require" if place.hugepages else "never",
         "interfaces": [{"device": device, "addresses": addresses, "trusted_link": True}],
         "ephemeral_ports": "10000-65000",
@@ -266,14 +265,16 @@ class Sluice(OverMemif):
         settings = sluice_settings(self.place, role, self.device(role), addresses)
         settings["run_directory"] = self.path(f"run-{role}")
         settings["limits"] = self.limits
-        with open(self.path(f"{role}.yaml"), "w", encoding="ascii") as file:
-            json.dump(settings, file, indent=1)  # JSON is YAML
+        # Our own programs embed Sluice, and have one thread.
+        for name, more in ((role, {}), (f"{role}-own", {"descriptors": "own", "callers": "one"})):
+            with open(self.path(f"{name}.yaml"), "w", encoding="ascii") as file:
+                json.dump(settings | more, file, indent=1)  # JSON is YAML
 
     def _command(self, role, argv):
         if argv[0].startswith(self.place.build):
             if os.path.basename(argv[0]) == "perf-raw":
                 return argv
-            return [*argv, "--config", self.path(f"{role}.yaml")]
+            return [*argv, "--config", self.path(f"{role}-own.yaml")]
         return [self.place.sluice, "run", "--config", self.path(f"{role}.yaml"), "--", *argv]
 
 

@@ -158,6 +158,9 @@ class Model {
       default:
         Schedule(i, now_ + Delay() - (random_.Chance(1, 8) ? Milliseconds(1) : Duration()));
     }
+    for (const auto& [timer, deadline] : expected_) {
+      if (deadline <= now_) REQUIRE(wheel_.MayBeDue(now_));
+    }
     CheckNext();
     for (uint32_t k = 0; k < timers_.size(); ++k) {
       REQUIRE(timers_[k].is_scheduled() == (expected_.count(k) != 0));

@@ -2,6 +2,7 @@
 // left behind, and wake sources.
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -142,6 +143,11 @@ TEST_CASE("runtime directories of dead processes are removed, and nothing else")
   const std::string foreign = base / "rte";
   for (const std::string& path : {dead, alive, foreign}) ::mkdir(path.c_str(), 0700);
   std::ofstream(dead + "/config") << "x";
+  const int held = ::open(dead.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  REQUIRE(::flock(held, LOCK_EX) == 0);  // as by a process of another PID namespace
+  CHECK(RemoveStaleRuntimeDirectories(base.path()) == 0);
+  CHECK(::access((dead + "/config").c_str(), F_OK) == 0);
+  ::close(held);
   CHECK(RemoveStaleRuntimeDirectories(base.path()) == 1);
   CHECK(::access(dead.c_str(), F_OK) != 0);
   CHECK(::access(alive.c_str(), F_OK) == 0);
@@ -185,24 +191,56 @@ TEST_CASE("a memif socket is cleared only if nobody listens on it") {
   CHECK_FALSE(ClearServerSocket("/tmp/" + std::string(200, 's')).ok());
 }
 
-TEST_CASE("memif: a connection whose other end is gone is none") {
+TEST_CASE("memif messages carry one descriptor, and an end is seen after the last of them") {
   TemporaryDirectory directory;
-  const std::string path = directory / "memif.sock";
-  const int listener = Listen(path);
-  const int client = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  CHECK_FALSE(IsConnected(client, path));
-  REQUIRE(::connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
-  CHECK(IsConnected(client, path));
-  CHECK_FALSE(IsConnected(client, path + "2"));
+  const MemifAddress address = {directory / "memif.sock", false};
+  bool is_busy;
+  CHECK_FALSE(ConnectTo(address, &is_busy));
+  CHECK_FALSE(is_busy);
+  absl::StatusOr<Descriptor> listener = ListenAt(address);
+  REQUIRE(listener.ok());
+  CHECK_THAT(std::string(ListenAt(address).status().message()),
+             Catch::Contains("in use by another process or device"));
+  CHECK_FALSE(AcceptFrom(listener->number()));
+  Descriptor client = ConnectTo(address, &is_busy);
+  REQUIRE(client);
+  Descriptor server = AcceptFrom(listener->number());
+  REQUIRE(server);
+  CHECK(::fcntl(server.number(), F_GETFD) == FD_CLOEXEC);
 
-  // A server that is killed before it accepts: the name of the peer stays.
-  ::close(listener);
-  CHECK_FALSE(IsConnected(client, path));
-  ::close(client);
-  ::unlink(path.c_str());
+  MemifMessage message;
+  Descriptor attached;
+  CHECK(TakeMessage(server.number(), &message, &attached) == Took::kNothing);
+  message.type = MemifType::kAddRegion;
+  message.rest[125] = 7;
+  Descriptor sent(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  CHECK(SendMessage(client.number(), message, sent));
+  CHECK_FALSE(AllTaken(client.number()));
+  EndMessages(client.number());
+  MemifMessage taken;
+  CHECK(TakeMessage(server.number(), &taken, &attached) == Took::kMessage);
+  CHECK(std::memcmp(&taken, &message, sizeof(message)) == 0);
+  CHECK(::fcntl(attached.number(), F_GETFD) == FD_CLOEXEC);
+  CHECK(AllTaken(client.number()));
+  CHECK(TakeMessage(server.number(), &taken, &attached) == Took::kEnd);
+
+  CHECK(SendMessage(server.number(), message, Descriptor()));  // the other way is open yet
+  CHECK(::send(server.number(), "short", 5, 0) == 5);
+  CHECK(TakeMessage(client.number(), &taken, &attached) == Took::kMessage);
+  CHECK(TakeMessage(client.number(), &taken, &attached) == Took::kNonsense);
+  client.Close();
+  CHECK_FALSE(SendMessage(server.number(), message, Descriptor()));
+  ::unlink(address.name.c_str());
+}
+
+TEST_CASE("who waits for a full memif listener is told so, and does not wait") {
+  const MemifAddress address = {"sluice-test-" + std::to_string(::getpid()), true};
+  absl::StatusOr<Descriptor> listener = ListenAt(address);
+  REQUIRE(listener.ok());
+  std::vector<Descriptor> waiting;
+  bool is_busy = false;
+  while (!is_busy && waiting.size() < 1000) waiting.push_back(ConnectTo(address, &is_busy));
+  CHECK(is_busy);
 }
 
 TEST_CASE("a wake source rings once armed, for each of its descriptors") {

@@ -256,5 +256,25 @@ TEST_CASE_METHOD(ArpHost, "a flood of askers cannot grow the table or take the p
   CHECK((**this).Neighbors().size() <= 1024);
 }
 
+TEST_CASE_METHOD(ArpHost, "headers stay ready while a neighbour's reachability is in doubt") {
+  Hear(Request("192.0.2.1"));  // learns the asker, unconfirmed
+  Sent();
+  Outbound outbound;
+  outbound.protocol = kProtocolUdp;
+  outbound.checksum_offset = 6;
+  Path path = PathTo("192.0.2.9");
+  REQUIRE(SendUdp(path, Datagram(1, 2, {}), Fragmentation::kForbidden) == SendResult::kSent);
+  Prepared headers;
+  REQUIRE((**this).Prepare(outbound, path, &headers));
+  CHECK((**this).Ready(headers));  // DELAY
+  Advance(Seconds(6));
+  CHECK((**this).Ready(headers));  // PROBE
+  Sent();
+  Hear(Reply(), true);
+  CHECK((**this).Ready(headers));  // REACHABLE
+  Advance(Seconds(60));
+  CHECK_FALSE((**this).Ready(headers));  // STALE: the next packet must begin a new DELAY
+}
+
 }  // namespace
 }  // namespace sluice::ip

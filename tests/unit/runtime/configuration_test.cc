@@ -225,6 +225,10 @@ TEST_CASE("rules that span settings") {
         "sluice: route 10.0.0.0/8: 'via' 2001:db8::1 is of the other family");
   CHECK(Error("tcp: {send_buffer_bytes_max: 4096}") ==
         "sluice: tcp.send_buffer_bytes (87040) is larger than tcp.send_buffer_bytes_max (4096)");
+  CHECK(Error("callers: one\nprogress: threads") ==
+        "sluice: callers: one: with 'progress: threads' there are more; take out one of the two");
+  CHECK(Error("callers: one\nengine: {count: 2}") == "sluice: callers: one: needs engine.count 1");
+  CHECK(Error("callers: one\nprogress: manual").empty());
 }
 
 TEST_CASE("files: one that is missing is named") {

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <functional>
@@ -12,6 +14,7 @@
 
 #include "fake_engines.h"
 #include "runtime/inline_home.h"
+#include "runtime/internal_descriptors.h"
 #include "runtime/manual_home.h"
 #include "runtime/threads_home.h"
 
@@ -152,6 +155,20 @@ TEST_CASE("inline home: a kernel descriptor ends a wait, leading or not", "[home
 namespace {
 std::atomic<int> signals_seen{0};
 void CountSignal(int) { signals_seen.fetch_add(1); }
+TEST_CASE("internal descriptors: a number that was closed and given out again is the program's") {
+  const int ours = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE(ours >= 0);
+  MarkInternal(ours, true);
+  CHECK(IsInternal(ours));
+  ::close(ours);  // as a driver does, which cannot tell
+  CHECK_FALSE(IsInternal(ours));
+  MarkInternal(ours, true);
+  const int theirs = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE(theirs == ours);  // the lowest number that is free
+  CHECK_FALSE(IsInternal(theirs));
+  ::close(theirs);
+}
+
 }  // namespace
 
 TEST_CASE("inline home: a signal interrupts a sleeping wait, with SA_RESTART too", "[home]") {

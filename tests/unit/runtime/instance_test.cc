@@ -3,9 +3,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sluice/instance.h>
 #include <sluice/sluice.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -138,6 +142,56 @@ TEST_CASE("instance: threads converse, whoever makes progress", "[instance]") {
     for (auto& thread : threads) thread.join();
     CHECK(good.load() == kPairs);
   }
+}
+
+TEST_CASE("instance: one caller converses with itself", "[instance]") {
+  for (const char* progress : {"inline", "manual"}) {
+    INFO(progress);
+    Started started(std::string(progress) + "\ncallers: one");
+    const int listener = Listen(7, SOCK_NONBLOCK);
+    const int client = sluice_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    const sockaddr_in address = Loopback(7);
+    sluice_connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    int served = -1;
+    for (int turns = 0; served < 0 && turns < 1000; ++turns) {
+      sluice_poll();
+      served = sluice_accept4(listener, nullptr, nullptr, SOCK_NONBLOCK);
+    }
+    REQUIRE(served >= 0);
+    const int set = sluice_epoll_create1(0);
+    epoll_event interest = {.events = EPOLLIN, .data = {.fd = client}};
+    REQUIRE(sluice_epoll_ctl(set, EPOLL_CTL_ADD, client, &interest) == 0);
+    interest.data.fd = served;
+    REQUIRE(sluice_epoll_ctl(set, EPOLL_CTL_ADD, served, &interest) == 0);
+    uint32_t count = 0, seen = 0;
+    REQUIRE(sluice_send(client, &count, sizeof count, 0) == sizeof count);
+    for (int turns = 0; count < 1000 && turns < 100000; ++turns) {
+      sluice_poll();
+      epoll_event event;
+      if (sluice_epoll_wait(set, &event, 1, 0) != 1) continue;
+      REQUIRE(sluice_recv(event.data.fd, &seen, sizeof seen, 0) == sizeof seen);
+      REQUIRE(seen == count);
+      ++count;
+      REQUIRE(sluice_send(event.data.fd, &count, sizeof count, 0) == sizeof count);
+    }
+    CHECK(count == 1000);
+  }
+}
+
+TEST_CASE("instance: a second caller where one was promised is ended", "[instance]") {
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    std::string yaml = std::string("progress: inline\ncallers: one\n") + kLimits;
+    if (sluice_init(yaml.c_str(), nullptr, 0) != 0) _exit(1);
+    const int listener = Listen(7, SOCK_NONBLOCK);
+    std::thread([listener] { sluice_close(listener); }).join();
+    _exit(2);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  CHECK(WTERMSIG(status) == SIGABRT);
 }
 
 TEST_CASE("instance: blocked threads go on when the program polls", "[instance]") {
