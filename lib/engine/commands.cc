@@ -197,8 +197,8 @@ Result Engine::ListInterfaces(uint32_t first, Reply* reply) {
     record.index = view.index;
     record.mtu = view.mtu;
     record.mac = view.mac;
-    record.flags = IFF_MULTICAST;
-    if (view.up) record.flags |= IFF_UP | IFF_RUNNING;
+    record.flags = IFF_UP | IFF_MULTICAST;
+    if (view.up) record.flags |= IFF_RUNNING;
     if (view.index == ip::kLoopbackInterface) record.flags |= IFF_LOOPBACK;
     if (view.link == ip::LinkLayer::kEthernet && view.index != ip::kLoopbackInterface) {
       record.flags |= IFF_BROADCAST;

@@ -33,8 +33,6 @@ Result ResultOf(SendResult result) {
       return Result::kNetworkUnreachable;
     case SendResult::kNoAddress:
       return Result::kAddressNotAvailable;
-    case SendResult::kInterfaceDown:
-      return Result::kNetworkDown;
     case SendResult::kNoBuffer:
     case SendResult::kQueueFull:
       return Result::kNoBuffers;

@@ -21,8 +21,6 @@ Result ResultOf(ip::PathStatus status) {
       return Result::kNetworkUnreachable;
     case ip::PathStatus::kNoAddress:
       return Result::kAddressNotAvailable;
-    case ip::PathStatus::kInterfaceDown:
-      return Result::kNetworkDown;
     case ip::PathStatus::kNoInterface:
       return Result::kNoDevice;
   }

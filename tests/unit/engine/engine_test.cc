@@ -249,7 +249,7 @@ TEST_CASE("what a port does not take is kept and tried again", "[engine]") {
   for (int i = 0; i < 10; ++i) REQUIRE(bench.b.Receive(server) == std::to_string(i));
 }
 
-TEST_CASE("a link that goes down takes its interface along", "[engine]") {
+TEST_CASE("what goes out on a link that is down is lost, and that is no error", "[engine]") {
   Bench bench;
   Handle client = bench.a.Open(bench.now, Type::kDatagram);
   bench.Run();
@@ -259,11 +259,44 @@ TEST_CASE("a link that goes down takes its interface along", "[engine]") {
   REQUIRE(bench.a.engine->counters().LinkChanges == 1);
   bench.a.Send(client, {bench.b.address, 7}, "nowhere");
   bench.Run();
-  REQUIRE(bench.a.entry(client).error.load() != 0);
+  REQUIRE(bench.a.entry(client).error.load() == 0);
   bench.a.port.up = true;
   bench.now += Milliseconds(200);
   bench.Run();
   REQUIRE(bench.a.engine->counters().LinkChanges == 2);
+}
+
+TEST_CASE("a connect on a link that is down succeeds when it comes up in time", "[engine]") {
+  const bool in_time = GENERATE(true, false);
+  Bench bench;
+  Handle listener = bench.b.Open(bench.now, Type::kStream);
+  REQUIRE(bench.b.Bind(bench.now, listener, {IpAddress::AnyV4(), 80}) == Result::kOk);
+  bench.b.Ask(bench.now, {.operation = Operation::kListen, .argument = 16, .handle = listener});
+  bench.a.port.up = false;
+  bench.now += Milliseconds(200);
+  bench.Run();
+  Handle client = bench.a.Open(bench.now, Type::kStream);
+  REQUIRE(bench.a
+              .Ask(bench.now, {.operation = Operation::kConnect,
+                               .handle = client,
+                               .remote = {bench.b.address, 80}})
+              .result == Result::kInProgress);
+  const auto pass = [&](int tenths) {
+    for (int i = 0; i < tenths; ++i) {
+      bench.now += Milliseconds(100);
+      bench.Run();
+    }
+  };
+  pass(15);
+  REQUIRE(bench.a.entry(client).status.load() == Status::kConnecting);
+  bench.a.port.up = in_time;
+  pass(40);
+  if (in_time) {
+    REQUIRE(bench.a.entry(client).status.load() == Status::kConnected);
+  } else {
+    REQUIRE(bench.a.entry(client).status.load() == Status::kDisconnected);
+    REQUIRE(bench.a.entry(client).error.load() == static_cast<uint32_t>(Result::kHostUnreachable));
+  }
 }
 
 TEST_CASE("a protocol that nobody speaks is answered as unreachable", "[engine]") {
