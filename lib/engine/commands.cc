@@ -129,6 +129,7 @@ Result Engine::RunOnStream(Instant now, const Command& command, Socket socket) {
       tcp_.OptionsChanged(now, socket);
       return Result::kOk;
     case Operation::kDisconnect:
+      return tcp_.Disconnect(now, socket);
     case Operation::kJoinGroup:
     case Operation::kLeaveGroup:
     case Operation::kSourceFilter:

@@ -16,7 +16,7 @@ enum class Operation : uint8_t {
   kBind,          // local
   kListen,        // argument: backlog
   kConnect,       // remote; answered with kInProgress for streams, then status and events tell
-  kDisconnect,    // datagrams: connect to AF_UNSPEC
+  kDisconnect,    // connect to AF_UNSPEC
   kShutdown,      // argument: 0 receive, 1 send, 2 both
   kClose,         // no answer wanted; the handle is dead from now on
   kOptions,       // an option changed that the engine acts on

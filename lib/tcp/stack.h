@@ -71,6 +71,8 @@ class Stack {
   table::Result Listen(Instant now, table::Socket socket, uint32_t backlog);
   // kInProgress: the status, SO_ERROR and kEventOut tell how it ended.
   table::Result Connect(Instant now, table::Socket socket, const wire::Endpoint& remote);
+  // Aborts what there is of a connection, and stops listening. A port that was bound stays.
+  table::Result Disconnect(Instant now, table::Socket socket);
   // `how`: 0 receive, 1 send, 2 both.
   table::Result Shutdown(Instant now, table::Socket socket, uint32_t how);
   // The application will not use the socket again. Its slot goes back to the table now or, where

@@ -122,9 +122,11 @@ class Stack {
     uint32_t binding = kNone;
     uint32_t memberships = Memberships::kNone;
     uint32_t next_free = kNone;
-    ip::FlowKey key;              // connected: both ends
-    uint64_t hash = 0;            // of it
-    wire::IpAddress bound;        // as bind said, before a connect narrowed it
+    ip::FlowKey key;    // connected: both ends
+    uint64_t hash = 0;  // of it
+    // As bind said, before a connect narrowed it; with IP_BIND_ADDRESS_NO_PORT before there is a
+    // binding, too.
+    wire::IpAddress bound;
     bool shares_port = false;     // SO_REUSEPORT was set when it was bound, or has been since
     bool bound_to_group = false;  // a multicast or broadcast address: no source to send from
     // The last destination, so that datagrams to one peer look the route up once.
@@ -209,6 +211,8 @@ class Stack {
   // --- stack.cc
   table::Result BindTo(Control& control, table::Socket socket, const wire::IpAddress& address,
                        uint16_t port, uint16_t interface, bool automatic);
+  // To a port of the stack's choice, and the address that was bound, if one was.
+  table::Result BindAutomatically(Control& control, table::Socket socket);
   bool MayBind(const Control& control, const table::Options& options,
                const wire::Endpoint& local) const;
   void Unconnect(uint32_t block);

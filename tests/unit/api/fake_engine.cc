@@ -185,6 +185,7 @@ Result FakeEngine::Perform(const table::Command& command, Reply* reply) {
       return Result::kInProgress;
     case Operation::kDisconnect:
       entry.remote.Store({});
+      entry.engine_flags.ClearBits(table::kEndOfStream | table::kSendClosed);
       socket.SetStatus(Status::kBound);
       return Result::kOk;
     case Operation::kShutdown:
