@@ -210,10 +210,19 @@ int ConnectDatagram(const OpenSocket& socket, const wire::Endpoint& remote) {
 }
 
 int Disconnect(const OpenSocket& socket) {
-  LockHolder holder(socket.entry->send_lock);
+  table::Entry& entry = *socket.entry;
+  LockHolder send(entry.send_lock);
+  LockHolder receive(entry.receive_lock);
   if (!socket.IsOpen()) return EBADF;
+  if (socket.side->lent_bytes != 0) return EBUSY;  // would be taken from under the borrower
   socket.side->is_connecting = socket.side->was_connected = false;
-  return ErrnoOf(DisconnectEverywhere(socket));
+  const Result result = DisconnectEverywhere(socket);
+  if (result == Result::kOk && socket.is_stream()) {
+    // What nobody has read goes with the connection, and so does its shutdown.
+    table::ReceiveReader(state.region, entry).Discard(UINT32_MAX);
+    entry.application_flags.ClearBits(table::kShutdownReceive | table::kShutdownSend);
+  }
+  return ErrnoOf(result);
 }
 
 }  // namespace

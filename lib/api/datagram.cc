@@ -99,9 +99,9 @@ int PrepareToSend(const OpenSocket& socket, DatagramHeader& header, bool has_des
   if (to.is_limited_broadcast() && !entry.options.is_set(table::kBroadcast)) return EACCES;
   if (socket.is_v6() && to.is_v4() && entry.options.is_set(table::kIpv6Only)) return ENETUNREACH;
   if (length > (to.is_v4() ? kMostBytesV4 : kMostBytesV6)) return EMSGSIZE;
-  if (status == Status::kUnconnected) {
+  if (LacksPort(entry, status)) {
     // The first send chooses the port, as on every system: the program may ask for it next.
-    return ErrnoOf(BindEverywhere(socket, AnyEndpoint(entry.family.load())));
+    return ErrnoOf(TakePortEverywhere(socket));
   }
   return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "api/descriptors.h"
 #include "table/descriptor.h"
+#include "table/entry.h"
 
 namespace sluice::api {
 
@@ -29,6 +30,13 @@ int ReceiveDatagram(const OpenSocket& socket, std::span<const iovec> pieces, int
 // or minus an errno.
 ssize_t SendDatagram(const OpenSocket& socket, std::span<const iovec> pieces, int flags,
                      table::DatagramHeader header, bool has_destination);
+
+// Whether the first send has to choose a port; with IP_BIND_ADDRESS_NO_PORT bind left it open.
+inline bool LacksPort(const table::Entry& entry, table::Status status) {
+  if (status == table::Status::kUnconnected) return true;
+  return status == table::Status::kBound && entry.options.is_set(table::kBindAddressNoPort) &&
+         entry.local.Load().port == 0;
+}
 
 // The size of the datagram that stands first; -1: none.
 int64_t FirstDatagramBytes(const OpenSocket& socket);

@@ -98,7 +98,7 @@ unsigned SendBatch(const OpenSocket& socket, std::span<mmsghdr> messages, int fl
       return 0;
     }
     const Status status = entry.status.Acquire();
-    if (status == Status::kUnconnected) return 0;
+    if (LacksPort(entry, status)) return 0;
     const bool connected = status == Status::kConnected;
     table::SendWriter writer(state.region, entry);
     DatagramHeader header;

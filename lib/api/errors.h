@@ -45,8 +45,6 @@ constexpr int ErrnoOf(table::Result result) {
       return EPIPE;
     case kTimedOut:
       return ETIMEDOUT;
-    case kNetworkDown:
-      return ENETDOWN;
     case kNetworkUnreachable:
       return ENETUNREACH;
     case kHostUnreachable:

@@ -38,6 +38,7 @@ constexpr FlagOption kIpFlags[] = {
     {IP_FREEBIND, table::kFreeBind, false},
     {IP_MULTICAST_LOOP, table::kMulticastLoopV4, false},
     {IP_MULTICAST_ALL, table::kMulticastAllV4, false},
+    {IP_BIND_ADDRESS_NO_PORT, table::kBindAddressNoPort, false},
 };
 
 constexpr FlagOption kIpv6Flags[] = {
@@ -150,8 +151,6 @@ int SetIpOption(const OpenSocket& socket, int name, OptionInput input) {
       return SetMtuDiscover(o.mtu_discover_v4, value);
     case IP_TRANSPARENT:
       return value == 0 ? 0 : EPERM;
-    case IP_BIND_ADDRESS_NO_PORT:
-      return 0;  // ports are chosen by connect only when it knows the peer, in any case
     default:
       return ENOPROTOOPT;
   }
@@ -181,7 +180,6 @@ int GetIpOption(const OpenSocket& socket, int name, OptionOutput output) {
       *output.length = 0;
       return 0;
     case IP_TRANSPARENT:
-    case IP_BIND_ADDRESS_NO_PORT:
       return output.PutIntOrByte(0);
     default:
       return ENOPROTOOPT;

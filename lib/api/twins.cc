@@ -65,13 +65,46 @@ void CloseTwin(const OpenSocket& twin) {
   Tell(twin.entry->engine.load(), {.operation = Operation::kClose, .handle = twin.handle});
 }
 
+bool HasPort(const OpenSocket& socket) { return socket.entry->local.Load().port != 0; }
+
 // The port of a datagram socket that is connected, or failed to, is its twins' as well.
 Result SharePort(const OpenSocket& socket, const wire::Endpoint& remote, bool connected) {
-  wire::Endpoint local = AnyEndpoint(socket.entry->family.load());
-  local.port = socket.entry->local.Load().port;
   return AskTwins(socket, {.operation = connected ? Operation::kConnect : Operation::kBind,
-                           .local = local,
+                           .local = socket.entry->local.Load(),
                            .remote = remote});
+}
+
+Result BindAll(const OpenSocket& socket, Command command) {
+  if (state.lanes == 1) return Ask(socket, command);
+  // All engines know all ports that programs ask for: one bind after the other, they agree.
+  LockHolder holder(state.ports_lock);
+  Result result = MakeTwins(socket);
+  if (result != Result::kOk) return result;
+  for (int attempt = 0; attempt < kPortAttempts; ++attempt) {
+    result = Ask(socket, command);
+    if (result != Result::kOk) return result;
+    Command same = command;
+    same.local.port = socket.entry->local.Load().port;
+    result = AskTwins(socket, same);
+    if (result == Result::kOk) return result;
+    // A port may be in use by an engine's connections alone.
+    Ask(socket, {.operation = Operation::kUnbind});
+    ForEachTwin(socket,
+                [](const OpenSocket& twin) { Ask(twin, {.operation = Operation::kUnbind}); });
+    if (command.local.port != 0 || result != Result::kAddressInUse) return result;
+  }
+  return result;
+}
+
+// Of a socket that was connected in the meantime, without them.
+Result BindTwinsAgain(const OpenSocket& socket) {
+  if (HasTwins(socket)) return Result::kOk;
+  LockHolder holder(state.ports_lock);
+  Result result = MakeTwins(socket);
+  if (result != Result::kOk) return result;
+  result = AskTwins(socket, {.operation = Operation::kBind, .local = socket.entry->local.Load()});
+  if (result != Result::kOk) CloseTwins(socket);
+  return result;
 }
 
 }  // namespace
@@ -131,33 +164,21 @@ Result MakeTwins(const OpenSocket& socket) {
 }
 
 Result BindEverywhere(const OpenSocket& socket, const wire::Endpoint& local) {
-  if (state.lanes == 1) return Ask(socket, {.operation = Operation::kBind, .local = local});
-  // All engines know all ports that programs ask for: one bind after the other, they agree.
-  LockHolder holder(state.ports_lock);
-  Result result = MakeTwins(socket);
-  if (result != Result::kOk) return result;
-  for (int attempt = 0; attempt < kPortAttempts; ++attempt) {
-    result = Ask(socket, {.operation = Operation::kBind, .local = local});
-    if (result != Result::kOk) return result;
-    wire::Endpoint bound = local;
-    bound.port = socket.entry->local.Load().port;
-    result = AskTwins(socket, {.operation = Operation::kBind, .local = bound});
-    if (result == Result::kOk) return result;
-    // A port may be in use by an engine's connections alone.
-    Ask(socket, {.operation = Operation::kUnbind});
-    ForEachTwin(socket,
-                [](const OpenSocket& twin) { Ask(twin, {.operation = Operation::kUnbind}); });
-    if (local.port != 0 || result != Result::kAddressInUse) return result;
-  }
-  return result;
+  return BindAll(socket, {.operation = Operation::kBind, .local = local});
+}
+
+Result TakePortEverywhere(const OpenSocket& socket) {
+  wire::Endpoint local = AnyEndpoint(socket.entry->family.load());
+  if (socket.entry->status.load() == Status::kBound) local = socket.entry->local.Load();
+  return BindAll(socket, {.operation = Operation::kBind, .argument = 1, .local = local});
 }
 
 Result ListenEverywhere(const OpenSocket& socket, uint32_t backlog) {
-  if (state.lanes > 1 && socket.entry->status.load() == Status::kUnconnected) {
-    const Result bound = BindEverywhere(socket, AnyEndpoint(socket.entry->family.load()));
+  const bool again = socket.entry->status.load() == Status::kListening;
+  if (state.lanes > 1 && !again) {
+    const Result bound = HasPort(socket) ? BindTwinsAgain(socket) : TakePortEverywhere(socket);
     if (bound != Result::kOk) return bound;
   }
-  const bool again = socket.entry->status.load() == Status::kListening;
   const Result result = AskAll(socket, {.operation = Operation::kListen, .argument = backlog});
   if (result != Result::kOk && !again) {
     AskAll(socket, {.operation = Operation::kShutdown, .argument = SHUT_RDWR});
@@ -172,13 +193,11 @@ Result ConnectEverywhere(const OpenSocket& socket, const wire::Endpoint& remote)
   Result result = MakeTwins(socket);
   if (result != Result::kOk) return result;
   for (int attempt = 0; attempt < kPortAttempts; ++attempt) {
-    const bool had_port = socket.entry->status.load() != Status::kUnconnected;
+    const bool had_port = HasPort(socket);
     result = Ask(socket, command);
     if (result != Result::kOk) {
       // As with one engine, all stays as it was, but for the port.
-      if (!had_port && socket.entry->status.load() == Status::kBound) {
-        SharePort(socket, remote, false);
-      }
+      if (!had_port && HasPort(socket)) SharePort(socket, remote, false);
       return result;
     }
     result = SharePort(socket, remote, true);
@@ -190,10 +209,13 @@ Result ConnectEverywhere(const OpenSocket& socket, const wire::Endpoint& remote)
 
 Result DisconnectEverywhere(const OpenSocket& socket) {
   const Result result = Ask(socket, {.operation = Operation::kDisconnect});
-  const bool has_port = socket.entry->status.load() != Status::kUnconnected;
-  ForEachTwin(socket, [has_port](const OpenSocket& twin) {
+  const bool is_bound = socket.entry->status.load() == Status::kBound;
+  const wire::Endpoint local = socket.entry->local.Load();
+  ForEachTwin(socket, [&](const OpenSocket& twin) {
     Ask(twin, {.operation = Operation::kDisconnect});
-    if (!has_port) Ask(twin, {.operation = Operation::kUnbind});
+    if (local.port != 0) return;
+    Ask(twin, {.operation = Operation::kUnbind});
+    if (is_bound) Ask(twin, {.operation = Operation::kBind, .local = local});
   });
   return result;
 }

@@ -77,6 +77,8 @@ table::Result AskAll(const OpenSocket& socket, table::Command command);
 // Gives the socket a twin on every other engine, if it has none yet.
 table::Result MakeTwins(const OpenSocket& socket);
 table::Result BindEverywhere(const OpenSocket& socket, const wire::Endpoint& local);
+// The same for a socket that needs a port now, to the address that it was bound to, if it was.
+table::Result TakePortEverywhere(const OpenSocket& socket);
 table::Result ListenEverywhere(const OpenSocket& socket, uint32_t backlog);
 // Of datagram sockets.
 table::Result ConnectEverywhere(const OpenSocket& socket, const wire::Endpoint& remote);

@@ -82,7 +82,7 @@ Result Engine::RunOnSocket(Instant now, const Command& command, Socket socket, R
 Result Engine::RunOnDatagram(Instant now, const Command& command, Socket socket) {
   switch (command.operation) {
     case Operation::kBind:
-      return udp_.Bind(now, socket, command.local);
+      return udp_.Bind(now, socket, command.local, command.argument != 0);
     case Operation::kUnbind:
       return udp_.Unbind(now, socket);
     case Operation::kConnect:
@@ -117,7 +117,7 @@ Result Engine::RunOnDatagram(Instant now, const Command& command, Socket socket)
 Result Engine::RunOnStream(Instant now, const Command& command, Socket socket, Reply* reply) {
   switch (command.operation) {
     case Operation::kBind:
-      return tcp_.Bind(now, socket, command.local);
+      return tcp_.Bind(now, socket, command.local, command.argument != 0);
     case Operation::kUnbind:
       return tcp_.Unbind(now, socket);
     case Operation::kListen:
@@ -137,6 +137,7 @@ Result Engine::RunOnStream(Instant now, const Command& command, Socket socket, R
       tcp_.OptionsChanged(now, socket);
       return Result::kOk;
     case Operation::kDisconnect:
+      return tcp_.Disconnect(now, socket);
     case Operation::kJoinGroup:
     case Operation::kLeaveGroup:
     case Operation::kSourceFilter:
@@ -205,8 +206,8 @@ Result Engine::ListInterfaces(uint32_t first, Reply* reply) {
     record.index = view.index;
     record.mtu = view.mtu;
     record.mac = view.mac;
-    record.flags = IFF_MULTICAST;
-    if (view.up) record.flags |= IFF_UP | IFF_RUNNING;
+    record.flags = IFF_UP | IFF_MULTICAST;
+    if (view.up) record.flags |= IFF_RUNNING;
     if (view.index == ip::kLoopbackInterface) record.flags |= IFF_LOOPBACK;
     if (view.link == ip::LinkLayer::kEthernet && view.index != ip::kLoopbackInterface) {
       record.flags |= IFF_BROADCAST;

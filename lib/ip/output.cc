@@ -20,8 +20,6 @@ SendResult ResultOf(PathStatus status) {
   switch (status) {
     case PathStatus::kNoAddress:
       return SendResult::kNoAddress;
-    case PathStatus::kInterfaceDown:
-      return SendResult::kInterfaceDown;
     case PathStatus::kOk:
     case PathStatus::kNoRoute:
     case PathStatus::kNoInterface:

@@ -87,10 +87,20 @@ uint16_t OnlyInterface(const Core& core, bool v4) {
   return only;
 }
 
+// As on Linux a link that is down keeps its routes: they are taken where no other leads there, and
+// what goes there is lost until the link comes back. Bound interface 0: any.
+const Route* FindRoute(const Core& core, const IpAddress& destination, uint16_t bound_interface) {
+  const auto may_take = [&](const Route& r) {
+    return bound_interface == 0 || r.interface == bound_interface;
+  };
+  const Route* route = core.routes.Find(
+      destination, [&](const Route& r) { return may_take(r) && core.interfaces[r.interface]->up; });
+  return route != nullptr ? route : core.routes.Find(destination, may_take);
+}
+
 // Interface for a group or the limited broadcast: as named, as the routes say, or the only one.
 uint16_t GroupInterface(const Core& core, const IpAddress& destination) {
-  const Route* route = core.routes.Find(
-      destination, [&](const Route& r) { return core.interfaces[r.interface]->up; });
+  const Route* route = FindRoute(core, destination, 0);
   return route != nullptr ? route->interface : OnlyInterface(core, destination.is_v4());
 }
 
@@ -111,14 +121,8 @@ PathStatus FindNextHop(const Core& core, Path* path) {
         path->bound_interface != 0 ? path->bound_interface : OnlyInterface(core, false);
     return path->interface == 0 ? PathStatus::kNoInterface : PathStatus::kOk;
   }
-  bool down = false;
-  const Route* route = core.routes.Find(destination, [&](const Route& r) {
-    if (path->bound_interface != 0 && r.interface != path->bound_interface) return false;
-    const bool up = core.interfaces[r.interface]->up;
-    down |= !up;
-    return up;
-  });
-  if (route == nullptr) return down ? PathStatus::kInterfaceDown : PathStatus::kNoRoute;
+  const Route* route = FindRoute(core, destination, path->bound_interface);
+  if (route == nullptr) return PathStatus::kNoRoute;
   path->interface = route->interface;
   if (!route->gateway.is_unspecified()) path->next_hop = route->gateway;
   return PathStatus::kOk;
@@ -228,7 +232,6 @@ PathStatus FindPath(Core& core, const IpAddress& destination, const IpAddress& s
   const PathStatus status = FindNextHop(core, &path);
   if (status != PathStatus::kOk) return status;
   const Interface& interface = *core.interfaces[path.interface];
-  if (!interface.up) return PathStatus::kInterfaceDown;
   const LocalEntry* entry = core.local.Find(destination, path.interface);
   if (entry != nullptr) {
     path.destination_kind = entry->kind;  // the broadcast address of a subnet of ours

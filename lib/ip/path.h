@@ -42,21 +42,19 @@ struct Path {
 
 enum class PathStatus : uint8_t {
   kOk,
-  kNoRoute,        // ENETUNREACH
-  kNoAddress,      // EADDRNOTAVAIL: the source is not ours, or there is none to choose
-  kInterfaceDown,  // ENETDOWN
-  kNoInterface,    // ENODEV: the interface asked for is not there; EINVAL: link-local without scope
+  kNoRoute,      // ENETUNREACH
+  kNoAddress,    // EADDRNOTAVAIL: the source is not ours, or there is none to choose
+  kNoInterface,  // ENODEV: the interface asked for is not there; EINVAL: link-local without scope
 };
 
 enum class SendResult : uint8_t {
-  kSent,           // in a transmit queue
-  kQueued,         // waits for the neighbour's link address
-  kTooBig,         // EMSGSIZE: larger than path.mtu and not to be fragmented; path.mtu is current
-  kNoRoute,        // the path is gone: ENETUNREACH
-  kNoAddress,      // its source is no longer ours
-  kInterfaceDown,  // ENETDOWN
-  kNoBuffer,       // no mbuf for a header or a fragment: ENOBUFS
-  kQueueFull,      // the interface's transmit queue is full: ENOBUFS
+  kSent,       // in a transmit queue, or lost as the link is down
+  kQueued,     // waits for the neighbour's link address
+  kTooBig,     // EMSGSIZE: larger than path.mtu and not to be fragmented; path.mtu is current
+  kNoRoute,    // the path is gone: ENETUNREACH
+  kNoAddress,  // its source is no longer ours
+  kNoBuffer,   // no mbuf for a header or a fragment: ENOBUFS
+  kQueueFull,  // the interface's transmit queue is full: ENOBUFS
 };
 
 }  // namespace sluice::ip

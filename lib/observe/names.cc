@@ -4,11 +4,11 @@ namespace sluice::observe {
 
 std::string_view ToString(table::Result result) {
   constexpr std::string_view kNames[] = {
-      "OK",           "INPROGRESS",  "ALREADY",     "INVAL",    "BADF",       "ADDRINUSE",
-      "ADDRNOTAVAIL", "AFNOSUPPORT", "ACCES",       "ISCONN",   "NOTCONN",    "DESTADDRREQ",
-      "CONNREFUSED",  "CONNRESET",   "CONNABORTED", "PIPE",     "TIMEDOUT",   "NETDOWN",
-      "NETUNREACH",   "HOSTUNREACH", "MSGSIZE",     "PROTO",    "NOPROTOOPT", "OPNOTSUPP",
-      "NODEV",        "NFILE",       "NOBUFS",      "ELSEWHERE"};
+      "OK",           "INPROGRESS",  "ALREADY",     "INVAL",      "BADF",      "ADDRINUSE",
+      "ADDRNOTAVAIL", "AFNOSUPPORT", "ACCES",       "ISCONN",     "NOTCONN",   "DESTADDRREQ",
+      "CONNREFUSED",  "CONNRESET",   "CONNABORTED", "PIPE",       "TIMEDOUT",  "NETUNREACH",
+      "HOSTUNREACH",  "MSGSIZE",     "PROTO",       "NOPROTOOPT", "OPNOTSUPP", "NODEV",
+      "NFILE",        "NOBUFS",      "ELSEWHERE"};
   static_assert(std::size(kNames) == static_cast<size_t>(table::Result::kElsewhere) + 1);
   const auto i = static_cast<unsigned>(result);
   return i < std::size(kNames) ? kNames[i] : "unknown";

@@ -67,8 +67,8 @@ dpdk::EalConfig MakeEalConfig(const Configuration& configuration) {
 }
 
 // A card negotiates with its switch, and a memif client meets its server: a program that connects
-// at once would find the network down. A link that stays down is no error. Memif servers and what
-// else waits for nobody is not waited for.
+// at once would wait until its SYN is sent again. A link that stays down is no error. Memif servers
+// and what else waits for nobody is not waited for.
 void AwaitLink(const InterfaceSettings& interface, dpdk::DpdkPort* port) {
   constexpr auto kPatience = std::chrono::seconds(3);
   constexpr auto kPause = std::chrono::microseconds(200);

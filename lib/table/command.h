@@ -13,12 +13,12 @@ namespace sluice::table {
 enum class Operation : uint8_t {
   kNone,
   kOpen,          // argument: Type | protocol << 8 | family << 16; answer: handle bits
-  kBind,          // local
+  kBind,          // local; argument: 1 takes a port now, also with IP_BIND_ADDRESS_NO_PORT
   kUnbind,        // undoes kBind, before anything else was asked of the socket
   kListen,        // argument: backlog
   kConnect,       // remote; answered with kInProgress for streams, then status and events tell.
                   // local.port: of a datagram socket without one, the port it is to have; 0: any
-  kDisconnect,    // datagrams: connect to AF_UNSPEC
+  kDisconnect,    // connect to AF_UNSPEC
   kShutdown,      // argument: 0 receive, 1 send, 2 both
   kClose,         // no answer wanted; the handle is dead from now on
   kOptions,       // an option changed that the engine acts on

@@ -42,6 +42,7 @@ enum Flag : uint64_t {
   kNoChecksum = 1ull << 28,           // SO_NO_CHECK: UDP over IPv4 without checksum
   kReceiveOriginalDestination = 1ull << 29,
   kDontFragmentV6 = 1ull << 30,
+  kBindAddressNoPort = 1ull << 31,  // the port is chosen when one is needed
 };
 
 enum class Congestion : uint8_t { kCubic, kNewReno };

@@ -23,7 +23,6 @@ enum class Result : uint8_t {
   kAborted,              // ECONNABORTED
   kPipe,                 // EPIPE
   kTimedOut,             // ETIMEDOUT
-  kNetworkDown,          // ENETDOWN
   kNetworkUnreachable,   // ENETUNREACH
   kHostUnreachable,      // EHOSTUNREACH
   kMessageTooBig,        // EMSGSIZE

@@ -25,11 +25,8 @@ uint8_t BindFlags(const table::Entry& entry) {
   return bind;
 }
 
-// bind() and listen() without one.
-Result BindSocket(Core& core, table::Socket socket, const wire::Endpoint& local) {
-  table::Entry& entry = socket.entry();
+Result CheckAddress(const Core& core, const table::Entry& entry, const wire::IpAddress& address) {
   const bool v6_socket = entry.family.load() == kFamilyV6;
-  const wire::IpAddress& address = local.address;
   if (!v6_socket && !address.is_v4()) return Result::kAddressFamily;
   if (v6_socket && address.is_v4() && entry.options.is_set(table::kIpv6Only)) {
     return Result::kInvalid;
@@ -38,13 +35,21 @@ Result BindSocket(Core& core, table::Socket socket, const wire::Endpoint& local)
       !entry.options.is_set(table::kFreeBind)) {
     return Result::kAddressNotAvailable;
   }
+  return Result::kOk;
+}
+
+// bind() and listen() without one.
+Result BindSocket(Core& core, table::Socket socket, const wire::Endpoint& local) {
+  table::Entry& entry = socket.entry();
+  const wire::IpAddress& address = local.address;
+  if (Result r = CheckAddress(core, entry, address); r != Result::kOk) return r;
   const uint16_t device = entry.options.bound_interface.load();
   ip::BindRequest request;
   request.address = address;
   request.port = local.port;
   request.interface = device != 0 ? device : local.scope;
   request.flags = BindFlags(entry);
-  request.ipv6 = v6_socket;
+  request.ipv6 = entry.family.load() == kFamilyV6;
   request.owner = socket.index();
   uint32_t binding;
   switch (core.bindings.Bind(request, &binding)) {
@@ -60,7 +65,7 @@ Result BindSocket(Core& core, table::Socket socket, const wire::Endpoint& local)
   bound.port = core.bindings.Local(binding).port;
   entry.local.Store(bound);
   if (local.port == 0) entry.engine_flags.SetBits(table::kAutobound);
-  socket.SetStatus(table::Status::kBound);
+  if (socket.status() != table::Status::kBound) socket.SetStatus(table::Status::kBound);
   return Result::kOk;
 }
 
@@ -72,12 +77,34 @@ void ShutdownListener(Core& core, table::Socket socket) {
   socket.Notify(table::kEventIn | table::kEventHup);
 }
 
+// What a socket is after connect() with AF_UNSPEC: as new, but for a port that was bound.
+void Renew(Core& core, table::Socket socket) {
+  table::Entry& entry = socket.entry();
+  table::SendQueue unsent = socket.send_queue();
+  unsent.Release(unsent.bytes());
+  entry.engine_flags.ClearBits(table::kEndOfStream | table::kSendClosed);
+  entry.remote.Store({});
+  const bool bound = KindOf(socket) == BlockKind::kBinding;
+  if (!bound) entry.engine_flags.ClearBits(table::kAutobound);
+  entry.local.Store(bound ? core.bindings.Local(BlockOf(socket)) : wire::Endpoint());
+  entry.interface.store(0);
+  const table::Status status = bound ? table::Status::kBound : table::Status::kUnconnected;
+  if (socket.status() != status) socket.SetStatus(status);
+}
+
 }  // namespace
 
-Result Stack::Bind(Instant now, table::Socket socket, const wire::Endpoint& local) {
+Result Stack::Bind(Instant now, table::Socket socket, const wire::Endpoint& local, bool at_once) {
   core_->SetNow(now);
   if (KindOf(socket) != BlockKind::kNothing) return Result::kInvalid;
   if (socket.status() == table::Status::kDisconnected) return Result::kInvalid;
+  table::Entry& entry = socket.entry();
+  if (local.port == 0 && !at_once && entry.options.is_set(table::kBindAddressNoPort)) {
+    if (Result r = CheckAddress(*core_, entry, local.address); r != Result::kOk) return r;
+    entry.local.Store(local);
+    if (socket.status() != table::Status::kBound) socket.SetStatus(table::Status::kBound);
+    return Result::kOk;
+  }
   return BindSocket(*core_, socket, local);
 }
 
@@ -86,8 +113,9 @@ Result Stack::Listen(Instant now, table::Socket socket, uint32_t backlog) {
   if (KindOf(socket) == BlockKind::kConnection) return Result::kInvalid;
   if (KindOf(socket) == BlockKind::kNothing) {
     const bool v6 = socket.entry().family.load() == kFamilyV6;
-    const wire::IpAddress any = v6 ? wire::IpAddress::AnyV6() : wire::IpAddress::AnyV4();
-    if (Result r = BindSocket(*core_, socket, {any, 0, 0}); r != Result::kOk) return r;
+    wire::Endpoint local{v6 ? wire::IpAddress::AnyV6() : wire::IpAddress::AnyV4(), 0, 0};
+    if (HasAddressOnly(socket)) local = {socket.entry().local.Load().address, 0, 0};
+    if (Result r = BindSocket(*core_, socket, local); r != Result::kOk) return r;
   }
   return StartListening(*core_, socket, backlog);
 }
@@ -108,6 +136,26 @@ Result Stack::Connect(Instant now, table::Socket socket, const wire::Endpoint& r
   core_->SetNow(now);
   uint8_t nobody_asks;
   return StartConnect(*core_, socket, remote, owner != nullptr ? owner : &nobody_asks);
+}
+
+Result Stack::Disconnect(Instant now, table::Socket socket) {
+  Core& core = *core_;
+  core.SetNow(now);
+  switch (KindOf(socket)) {
+    case BlockKind::kConnection:
+      AbortConnection(core, core.connections[BlockOf(socket)], Result::kReset);
+      break;
+    case BlockKind::kListener:
+      ShutdownListener(core, socket);
+      break;
+    case BlockKind::kBinding:
+      break;
+    case BlockKind::kNothing:
+      if (HasAddressOnly(socket)) return Result::kOk;
+      break;
+  }
+  Renew(core, socket);
+  return Result::kOk;
 }
 
 Result Stack::Shutdown(Instant now, table::Socket socket, uint32_t how) {

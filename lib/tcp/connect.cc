@@ -26,8 +26,6 @@ Result ResultOf(ip::PathStatus status) {
       return Result::kNetworkUnreachable;
     case ip::PathStatus::kNoAddress:
       return Result::kAddressNotAvailable;
-    case ip::PathStatus::kInterfaceDown:
-      return Result::kNetworkDown;
     case ip::PathStatus::kNoInterface:
       return Result::kInvalid;
   }
@@ -141,6 +139,18 @@ void Begin(Core& core, Connection& c, table::Socket socket, const ip::FlowKey& k
   UpdateMss(core, c);
 }
 
+// As bound, or unspecified.
+IpAddress SourceFor(const Core& core, table::Socket socket, const IpAddress& remote) {
+  IpAddress bound;
+  if (KindOf(socket) == BlockKind::kBinding) {
+    bound = core.bindings.Local(BlockOf(socket)).address;
+  } else if (HasAddressOnly(socket)) {
+    bound = socket.entry().local.Load().address;
+  }
+  if (!bound.is_unspecified()) return bound;
+  return remote.is_v4() ? IpAddress::AnyV4() : IpAddress::AnyV6();
+}
+
 }  // namespace
 
 Result StartConnect(Core& core, table::Socket socket, const wire::Endpoint& to, uint8_t* owner) {
@@ -157,11 +167,7 @@ Result StartConnect(Core& core, table::Socket socket, const wire::Endpoint& to, 
   table::Entry& entry = socket.entry();
   wire::Endpoint remote = to;
   if (Result r = CheckDestination(entry, &remote); r != Result::kOk) return r;
-  IpAddress source = remote.address.is_v4() ? IpAddress::AnyV4() : IpAddress::AnyV6();
-  if (KindOf(socket) == BlockKind::kBinding) {
-    const IpAddress bound = core.bindings.Local(BlockOf(socket)).address;
-    if (!bound.is_unspecified()) source = bound;
-  }
+  const IpAddress source = SourceFor(core, socket, remote.address);
   const uint16_t device = entry.options.bound_interface.load();
   ip::Path path;
   const ip::PathStatus status = core.ip.FindPath(core.now, remote.address, source,
@@ -201,6 +207,7 @@ Result StartConnect(Core& core, table::Socket socket, const wire::Endpoint& to, 
   }
   SetBlock(socket, BlockKind::kConnection, index);
   entry.engine_flags.ClearBits(table::kEndOfStream | table::kSendClosed);
+  entry.error.store(0);
   entry.local.Store(c.local());
   entry.remote.Store(c.remote());
   entry.interface.store(path.interface);

@@ -57,6 +57,11 @@ enum class BlockKind : uint32_t { kConnection = 0, kListener = 1, kBinding = 2, 
 inline BlockKind KindOf(const table::Socket& socket) {
   return static_cast<BlockKind>(socket.side().control_block >> 30);
 }
+// Bound, but to no port yet (IP_BIND_ADDRESS_NO_PORT). The address stands in the entry, where the
+// application may have changed it.
+inline bool HasAddressOnly(const table::Socket& socket) {
+  return KindOf(socket) == BlockKind::kNothing && socket.status() == table::Status::kBound;
+}
 inline uint32_t BlockOf(const table::Socket& socket) {
   return socket.side().control_block & 0x3fffffff;
 }

@@ -31,7 +31,6 @@ Emitted OutcomeOf(Core& core, ip::SendResult result) {
       return Emitted::kRetry;
     case ip::SendResult::kNoRoute:
     case ip::SendResult::kNoAddress:
-    case ip::SendResult::kInterfaceDown:
       break;
   }
   return Emitted::kLost;

@@ -65,8 +65,9 @@ class Stack {
 
   // --- Commands ---------------------------------------------------------------------------------
 
-  // A port of 0 is chosen (RFC 6056).
-  table::Result Bind(Instant now, table::Socket socket, const wire::Endpoint& local);
+  // A port of 0 is chosen (RFC 6056): with IP_BIND_ADDRESS_NO_PORT later, if not asked for at once.
+  table::Result Bind(Instant now, table::Socket socket, const wire::Endpoint& local,
+                     bool at_once = false);
   // Undoes Bind. kInvalid: it is not bound, or more was done to it since.
   table::Result Unbind(Instant now, table::Socket socket);
   // Also changes the backlog of a socket that listens already.
@@ -75,6 +76,8 @@ class Stack {
   // that the socket is bound to the flow would be the engine `owner`'s.
   table::Result Connect(Instant now, table::Socket socket, const wire::Endpoint& remote,
                         uint8_t* owner = nullptr);
+  // Aborts what there is of a connection, and stops listening. A port that was bound stays.
+  table::Result Disconnect(Instant now, table::Socket socket);
   // `how`: 0 receive, 1 send, 2 both.
   table::Result Shutdown(Instant now, table::Socket socket, uint32_t how);
   // The application will not use the socket again. Its slot goes back to the table now or, where

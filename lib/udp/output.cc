@@ -33,8 +33,6 @@ Result ResultOf(SendResult result) {
       return Result::kNetworkUnreachable;
     case SendResult::kNoAddress:
       return Result::kAddressNotAvailable;
-    case SendResult::kInterfaceDown:
-      return Result::kNetworkDown;
     case SendResult::kNoBuffer:
     case SendResult::kQueueFull:
       return Result::kNoBuffers;
@@ -78,9 +76,10 @@ Stack::Sent Stack::SendNext(Instant now, table::Socket socket, Control& control,
     result = Result::kMessageTooBig;
   }
   if (result == Result::kOk && control.binding == kNone) {
-    const IpAddress any = control.family == AF_INET ? IpAddress::AnyV4() : IpAddress::AnyV6();
-    result = BindTo(control, socket, any, 0, socket.entry().options.bound_interface.load(), true);
-    if (result == Result::kOk) socket.SetStatus(table::Status::kBound);
+    result = BindAutomatically(control, socket);
+    if (result == Result::kOk && socket.status() != table::Status::kBound) {
+      socket.SetStatus(table::Status::kBound);
+    }
   }
   if (result == Result::kOk) result = Route(now, socket, control, sending);
   if (result != Result::kOk) {

@@ -21,8 +21,6 @@ Result ResultOf(ip::PathStatus status) {
       return Result::kNetworkUnreachable;
     case ip::PathStatus::kNoAddress:
       return Result::kAddressNotAvailable;
-    case ip::PathStatus::kInterfaceDown:
-      return Result::kNetworkDown;
     case ip::PathStatus::kNoInterface:
       return Result::kNoDevice;
   }
@@ -121,7 +119,7 @@ Result Stack::BindTo(Control& control, table::Socket socket, const IpAddress& ad
   return Result::kOk;
 }
 
-Result Stack::Bind(Instant, table::Socket socket, const Endpoint& local) {
+Result Stack::Bind(Instant, table::Socket socket, const Endpoint& local, bool at_once) {
   Control& control = ControlOf(socket);
   const table::Options& options = socket.entry().options;
   if (control.binding != kNone) return Result::kInvalid;
@@ -131,14 +129,22 @@ Result Stack::Bind(Instant, table::Socket socket, const Endpoint& local) {
     if (interface == 0) return Result::kInvalid;  // RFC 4007 section 6: which link?
   }
   if (!MayBind(control, options, local)) return Result::kAddressNotAvailable;
+  if (local.port == 0 && !at_once && options.is_set(table::kBindAddressNoPort) &&
+      interface == options.bound_interface.load()) {
+    control.bound = local.address;
+    socket.entry().local.Store({local.address, 0, interface});
+    if (socket.status() != Status::kBound) socket.SetStatus(Status::kBound);
+    return Result::kOk;
+  }
   const Result result = BindTo(control, socket, local.address, local.port, interface, false);
-  if (result == Result::kOk) socket.SetStatus(Status::kBound);
+  if (result == Result::kOk && socket.status() != Status::kBound) socket.SetStatus(Status::kBound);
   return result;
 }
 
 Result Stack::Unbind(Instant, table::Socket socket) {
   Control& control = ControlOf(socket);
   if (control.binding == kNone || control.connected) return Result::kInvalid;
+  control.bound = IpAddress();
   LeavePort(control, socket);
   return Result::kOk;
 }
@@ -150,9 +156,17 @@ void Stack::LeavePort(Control& control, table::Socket socket) {
   control.binding = kNone;
   control.automatic_port = false;
   entry.engine_flags.ClearBits(table::kAutobound);
-  entry.local.Store({});
+  const bool has_address = !control.bound.is_unspecified();
+  entry.local.Store(has_address ? Endpoint{control.bound, 0, 0} : Endpoint());
   entry.interface.store(0);
-  socket.SetStatus(Status::kUnconnected);
+  socket.SetStatus(has_address ? Status::kBound : Status::kUnconnected);
+}
+
+Result Stack::BindAutomatically(Control& control, table::Socket socket, uint16_t port) {
+  IpAddress address = control.bound;
+  if (address.is_unspecified() && control.family == AF_INET) address = IpAddress::AnyV4();
+  const uint16_t interface = socket.entry().options.bound_interface.load();
+  return BindTo(control, socket, address, port, interface, true);
 }
 
 ip::FlowKey Stack::KeyOf(const Endpoint& local, const Endpoint& remote, uint16_t interface) const {
@@ -195,15 +209,13 @@ Result Stack::Connect(Instant now, table::Socket socket, const Endpoint& remote,
   if (remote.address == IpAddress::AnyV6()) probe.peer.address = *wire::ParseIp("::1");
   const bool own_port = control.binding == kNone;
   if (own_port) {
-    const IpAddress any = control.family == AF_INET ? IpAddress::AnyV4() : IpAddress::AnyV6();
-    const Result bound =
-        BindTo(control, socket, any, local_port, entry.options.bound_interface.load(), true);
+    const Result bound = BindAutomatically(control, socket, local_port);
     if (bound != Result::kOk) return bound;
   }
   const Result routed = Route(now, socket, control, probe);
   if (routed != Result::kOk) {
     // All stays as it was, but for the port.
-    if (own_port) socket.SetStatus(Status::kBound);
+    if (own_port && socket.status() != Status::kBound) socket.SetStatus(Status::kBound);
     return routed;
   }
   if (control.connected) Unconnect(block);

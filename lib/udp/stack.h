@@ -69,8 +69,9 @@ class Stack {
     return socket.type() == table::Type::kDatagram &&
            socket.side().control_block != table::EngineSide::kNoControlBlock;
   }
-  // A port of 0 is chosen (RFC 6056).
-  table::Result Bind(Instant now, table::Socket socket, const wire::Endpoint& local);
+  // A port of 0 is chosen (RFC 6056): with IP_BIND_ADDRESS_NO_PORT later, if not asked for at once.
+  table::Result Bind(Instant now, table::Socket socket, const wire::Endpoint& local,
+                     bool at_once = false);
   // Undoes Bind. kInvalid: it is not bound, or is connected.
   table::Result Unbind(Instant now, table::Socket socket);
   // A socket without a port gets `local_port`, or any if that is 0.
@@ -127,9 +128,11 @@ class Stack {
     uint32_t binding = kNone;
     uint32_t memberships = Memberships::kNone;
     uint32_t next_free = kNone;
-    ip::FlowKey key;              // connected: both ends
-    uint64_t hash = 0;            // of it
-    wire::IpAddress bound;        // as bind said, before a connect narrowed it
+    ip::FlowKey key;    // connected: both ends
+    uint64_t hash = 0;  // of it
+    // As bind said, before a connect narrowed it; with IP_BIND_ADDRESS_NO_PORT before there is a
+    // binding, too.
+    wire::IpAddress bound;
     bool shares_port = false;     // SO_REUSEPORT was set when it was bound, or has been since
     bool bound_to_group = false;  // a multicast or broadcast address: no source to send from
     // The last destination, so that datagrams to one peer look the route up once.
@@ -215,6 +218,8 @@ class Stack {
   table::Result BindTo(Control& control, table::Socket socket, const wire::IpAddress& address,
                        uint16_t port, uint16_t interface, bool automatic);
   void LeavePort(Control& control, table::Socket socket);
+  // To the address that was bound, if one was; a port of 0 is chosen.
+  table::Result BindAutomatically(Control& control, table::Socket socket, uint16_t port = 0);
   bool MayBind(const Control& control, const table::Options& options,
                const wire::Endpoint& local) const;
   void Unconnect(uint32_t block);

@@ -65,16 +65,6 @@ bool StartSockets(Flags& flags) {
   return true;
 }
 
-void WaitForNetwork(const Endpoint& server) {
-  const int fd = net.socket(server.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return;
-  for (int i = 0; i < 500 && !Stopped(); ++i) {
-    if (net.connect(fd, server.address(), server.length) == 0 || errno != ENETDOWN) break;
-    usleep(20000);
-  }
-  net.close(fd);
-}
-
 void FinishSockets() {
   if (sluice_is_running() != 0) sluice_finish();
 }

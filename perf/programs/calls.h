@@ -54,10 +54,6 @@ extern Calls net;
 bool StartSockets(Flags& flags);
 void FinishSockets();
 
-// Waits, for some seconds at most, until the server's network can be reached: the link to a process
-// that has just started may not be up yet.
-void WaitForNetwork(const struct Endpoint& server);
-
 // Set by SIGINT and SIGTERM; StartSockets installs the handlers.
 bool Stopped();
 

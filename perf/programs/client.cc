@@ -94,7 +94,6 @@ int Measure(int argc, char** argv) {
   }
   if (!StartSockets(flags)) return 2;
   flags.RefuseOthers();
-  WaitForNetwork(settings.server);
   Report report;
   report.Add("mode", mode).Add("sockets", net.name);
   report.Add("connections", uint64_t{settings.connections}).Add("size", settings.size);

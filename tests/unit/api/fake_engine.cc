@@ -183,6 +183,7 @@ Result FakeEngine::Perform(uint32_t lane, const table::Command& command, Reply* 
       return PerformConnect(lane, command, socket, reply);
     case Operation::kDisconnect:
       entry.remote.Store({});
+      entry.engine_flags.ClearBits(table::kEndOfStream | table::kSendClosed);
       socket.SetStatus(Status::kBound);
       return Result::kOk;
     case Operation::kShutdown:
@@ -209,7 +210,9 @@ Result FakeEngine::PerformBind(uint32_t lane, const table::Command& command, tab
     port_taken_lane = -1;
     return Result::kAddressInUse;
   }
-  if (local.port == 0) local.port = next_port_++;
+  const bool later =
+      command.argument == 0 && socket.entry().options.is_set(table::kBindAddressNoPort);
+  if (local.port == 0 && !later) local.port = next_port_++;
   socket.entry().local.Store(local);
   socket.SetStatus(Status::kBound);
   return Result::kOk;

@@ -45,12 +45,21 @@ TEST_CASE("what a socket is") {
 TEST_CASE("switches keep what they are set to") {
   FakeEngine engine;
   const int stream = Socket(AF_INET6, SOCK_STREAM, 0);
-  const int names[][2] = {
-      {SOL_SOCKET, SO_REUSEADDR},       {SOL_SOCKET, SO_REUSEPORT},  {SOL_SOCKET, SO_KEEPALIVE},
-      {SOL_SOCKET, SO_OOBINLINE},       {SOL_SOCKET, SO_BROADCAST},  {IPPROTO_TCP, TCP_NODELAY},
-      {IPPROTO_TCP, TCP_CORK},          {IPPROTO_IP, IP_RECVTOS},    {IPPROTO_IP, IP_FREEBIND},
-      {IPPROTO_IP, IP_RECVERR},         {IPPROTO_IPV6, IPV6_V6ONLY}, {IPPROTO_IPV6, IPV6_RECVERR},
-      {IPPROTO_IPV6, IPV6_RECVPKTINFO}, {SOL_SOCKET, SO_TIMESTAMPNS}};
+  const int names[][2] = {{SOL_SOCKET, SO_REUSEADDR},
+                          {SOL_SOCKET, SO_REUSEPORT},
+                          {SOL_SOCKET, SO_KEEPALIVE},
+                          {SOL_SOCKET, SO_OOBINLINE},
+                          {SOL_SOCKET, SO_BROADCAST},
+                          {IPPROTO_TCP, TCP_NODELAY},
+                          {IPPROTO_TCP, TCP_CORK},
+                          {IPPROTO_IP, IP_RECVTOS},
+                          {IPPROTO_IP, IP_FREEBIND},
+                          {IPPROTO_IP, IP_RECVERR},
+                          {IPPROTO_IPV6, IPV6_V6ONLY},
+                          {IPPROTO_IPV6, IPV6_RECVERR},
+                          {IPPROTO_IPV6, IPV6_RECVPKTINFO},
+                          {SOL_SOCKET, SO_TIMESTAMPNS},
+                          {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT}};
   for (const auto& [level, name] : names) {
     CAPTURE(level, name);
     CHECK(Get(stream, level, name) == 0);

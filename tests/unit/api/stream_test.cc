@@ -98,6 +98,29 @@ TEST_CASE("a non-blocking connect goes as on Linux") {
   }
 }
 
+TEST_CASE("connect with AF_UNSPEC ends a connection, and the next is a fresh one") {
+  FakeEngine engine;
+  const int fd = Socket(AF_INET, SOCK_STREAM, 0);
+  const sockaddr_in peer = V4("192.0.2.9", 80);
+  const sockaddr nobody = {.sa_family = AF_UNSPEC, .sa_data = {}};
+  CHECK(Connect(fd, &nobody, sizeof(nobody)) == 0);
+  CHECK(Connect(fd, Generic(peer), sizeof(peer)) == 0);
+  engine.Deliver(fd, "unread");
+  CHECK(Shutdown(fd, SHUT_WR) == 0);
+  CHECK(Connect(fd, &nobody, sizeof(nobody.sa_family)) == 0);
+  char bytes[16];
+  CHECK_ERROR(Recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT), ENOTCONN);
+  CHECK_ERROR(Send(fd, bytes, 1, MSG_NOSIGNAL), EPIPE);
+  sockaddr_in name{};
+  socklen_t length = sizeof(name);
+  CHECK_ERROR(GetPeerName(fd, reinterpret_cast<sockaddr*>(&name), &length), ENOTCONN);
+
+  CHECK(Connect(fd, Generic(peer), sizeof(peer)) == 0);
+  CHECK(Send(fd, bytes, 1, 0) == 1);
+  engine.Deliver(fd, "new");
+  CHECK(Recv(fd, bytes, sizeof(bytes), 0) == 3);
+}
+
 TEST_CASE("addresses are checked as Linux checks them") {
   FakeEngine engine;
   const int fd = Socket(AF_INET, SOCK_STREAM, 0);

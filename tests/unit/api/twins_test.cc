@@ -95,6 +95,47 @@ TEST_CASE("who waits in accept is woken by any engine") {
   CHECK(engine.EntryOf(connection).engine.load() == lane);
 }
 
+TEST_CASE("a port that is chosen late is chosen for all engines") {
+  FakeEngine engine(Lanes());
+  const bool stream = GENERATE(true, false);
+  const int fd = Socket(AF_INET, stream ? SOCK_STREAM : SOCK_DGRAM, 0);
+  const int on = 1;
+  REQUIRE(SetSockOpt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) == 0);
+  const sockaddr_in here = V4("192.0.2.1", 0);
+  REQUIRE(Bind(fd, Generic(here), sizeof(here)) == 0);
+  CHECK(engine.EntryOf(fd).local.Load().port == 0);
+  if (stream) {
+    REQUIRE(Listen(fd, 5) == 0);
+  } else {
+    const sockaddr_in there = V4("192.0.2.9", 53);
+    REQUIRE(SendTo(fd, "x", 1, 0, Generic(there), sizeof(there)) == 1);
+  }
+  const wire::Endpoint local = engine.EntryOf(fd).local.Load();
+  CHECK(local.port != 0);
+  CHECK(local.address == wire::IpAddress::V4(192, 0, 2, 1));
+  for (int lane = 0; lane < kLanes; ++lane) {
+    CHECK(engine.At(fd, lane).entry().local.Load() == local);
+  }
+}
+
+TEST_CASE("a stream that was connected listens on every engine again") {
+  FakeEngine engine(Lanes());
+  const int fd = Socket(AF_INET, SOCK_STREAM, 0);
+  const sockaddr_in here = V4("192.0.2.1", 80), there = V4("192.0.2.9", 99);
+  REQUIRE(Bind(fd, Generic(here), sizeof(here)) == 0);
+  REQUIRE(Connect(fd, Generic(there), sizeof(there)) == 0);
+  sockaddr_in nobody = {};
+  nobody.sin_family = AF_UNSPEC;
+  REQUIRE(Connect(fd, Generic(nobody), sizeof(nobody)) == 0);
+  REQUIRE(Listen(fd, 5) == 0);
+  for (int lane = 0; lane < kLanes; ++lane) {
+    INFO("lane " << lane);
+    REQUIRE(engine.At(fd, lane));
+    CHECK(engine.At(fd, lane).status() == Status::kListening);
+    CHECK(engine.At(fd, lane).entry().local.Load().port == 80);
+  }
+}
+
 TEST_CASE("an epoll set hears of twins, also of those made after it was told of the socket") {
   FakeEngine engine(Lanes());
   const int set = EpollCreate1(0);

@@ -221,11 +221,12 @@ TEST_CASE_METHOD(ArpHost, "a link that goes down forgets what it learnt") {
   Path path = PathTo("192.0.2.9");
   CHECK((**this).SetLinkUp(now, eth, false) == ConfigResult::kOk);
   CHECK((**this).Neighbors().empty());
-  CHECK(SendUdp(path, Datagram(1, 2, {})) == SendResult::kInterfaceDown);
+  CHECK(SendUdp(path, Datagram(1, 2, {})) == SendResult::kQueued);  // asks for the neighbour
+  CHECK(Sent().empty());                                            // in vain
   CHECK((**this).SetLinkUp(now, eth, true) == ConfigResult::kOk);
   Advance(Seconds(3));
   const auto frames = Sent();
-  REQUIRE(frames.size() == 2);  // announced anew
+  REQUIRE(frames.size() == 4);  // announced anew, and the neighbour is asked for again
   CHECK(SendUdp(path, Datagram(1, 2, {})) == SendResult::kQueued);
 }
 

@@ -169,7 +169,8 @@ TEST_CASE_METHOD(Sender, "path errors say what is missing") {
         PathStatus::kNoAddress);
   CHECK((**this).FindPath(now, Ip("192.0.2.9"), any, 99, &path) == PathStatus::kNoInterface);
   CHECK((**this).SetLinkUp(now, eth, false) == ConfigResult::kOk);
-  CHECK((**this).FindPath(now, Ip("192.0.2.9"), any, 0, &path) == PathStatus::kInterfaceDown);
+  CHECK((**this).FindPath(now, Ip("192.0.2.9"), any, 0, &path) == PathStatus::kOk);
+  CHECK((**this).FindPath(now, Ip("203.0.113.5"), any, 0, &path) == PathStatus::kNoRoute);
 }
 
 TEST_CASE_METHOD(Sender, "a removed source ends its paths") {
