@@ -99,12 +99,10 @@ absl::Status CheckEngines(const Configuration& c) {
 }
 
 absl::Status CheckCallers(const Configuration& configuration) {
-  if (configuration.callers == Callers::kMany) return absl::OkStatus();
-  if (configuration.progress == Progress::kThreads) {
-    return Error("callers: one: with 'progress: threads' there are more; take out one of the two");
+  if (configuration.callers == Callers::kMany || configuration.progress != Progress::kThreads) {
+    return absl::OkStatus();
   }
-  if (configuration.engine.count > 1) return Error("callers: one: needs engine.count 1");
-  return absl::OkStatus();
+  return Error("callers: one: with 'progress: threads' there are more; take out one of the two");
 }
 
 absl::Status CheckRoute(const RouteSettings& route, const std::set<std::string>& names) {

@@ -227,7 +227,6 @@ TEST_CASE("rules that span settings") {
         "sluice: tcp.send_buffer_bytes (87040) is larger than tcp.send_buffer_bytes_max (4096)");
   CHECK(Error("callers: one\nprogress: threads") ==
         "sluice: callers: one: with 'progress: threads' there are more; take out one of the two");
-  CHECK(Error("callers: one\nengine: {count: 2}") == "sluice: callers: one: needs engine.count 1");
   CHECK(Error("callers: one\nprogress: manual").empty());
 }
 
