@@ -16,8 +16,8 @@ using table::Status;
 using table::TcpInformation;
 
 constexpr FlagOption kFlags[] = {
-    {TCP_NODELAY, table::kNoDelay, true},
-    {TCP_CORK, table::kCork, true},
+    {TCP_NODELAY, table::kNoDelay, false},  // but see SetTcpFlag
+    {TCP_CORK, table::kCork, false},
     {TCP_QUICKACK, table::kQuickAck, true},
 };
 
@@ -36,6 +36,14 @@ int SetRanged(const OpenSocket& socket, table::Cell<uint32_t>& cell, int value, 
   cell.store(static_cast<uint32_t>(value));
   TellOptions(socket);
   return 0;
+}
+
+int SetTcpFlag(const OpenSocket& socket, const FlagOption& option, bool on) {
+  const int error = SetFlagOption(socket, option, on);
+  // These two hold back what is not sent yet: without that they are no news to the engine.
+  const bool is_about_unsent = option.name == TCP_NODELAY || option.name == TCP_CORK;
+  if (is_about_unsent && table::SendQueueBytes(*socket.entry) != 0) TellOptions(socket);
+  return error;
 }
 
 int SetCongestion(const OpenSocket& socket, OptionInput input) {
@@ -158,7 +166,7 @@ int SetTcpOption(const OpenSocket& socket, int name, OptionInput input) {
   if (int error = input.Get(value)) return error;
   Options& o = socket.entry->options;
   if (const FlagOption* flag = FindFlag(kFlags, name)) {
-    return SetFlagOption(socket, *flag, value != 0);
+    return SetTcpFlag(socket, *flag, value != 0);
   }
   switch (name) {
     case TCP_KEEPIDLE:

@@ -29,14 +29,30 @@ unsigned Engine::ReceiveBursts(Instant now) {
     if (tap_ != nullptr) [[unlikely]]
       tap_->Received(now, a.interface, {frames.data(), count});
     if (hand_over_ != nullptr) count = KeepOwn(a, {frames.data(), count});
-    for (unsigned i = 0; i < std::min<unsigned>(count, kPrefetchAhead); ++i) Prefetch(frames[i]);
-    for (unsigned i = 0; i < count; ++i) {
-      if (i + kPrefetchAhead < count) Prefetch(frames[i + kPrefetchAhead]);
-      Dispatch(now, ip_.Input(now, a.interface, frames[i], &inbound_));
-    }
+    TakeBurst(now, a.interface, {frames.data(), count});
   }
   counters_.FramesReceived += received;
   return received;
+}
+
+// Layer by layer, so that what one packet needs from memory is on its way while others are at work.
+void Engine::TakeBurst(Instant now, uint16_t interface, std::span<rte_mbuf*> frames) {
+  const size_t count = frames.size();
+  std::array<ip::Verdict, kBurstMax> verdicts;
+  unsigned delivered = 0;
+  for (size_t i = 0; i < std::min<size_t>(count, kPrefetchAhead); ++i) Prefetch(frames[i]);
+  for (size_t i = 0; i < count; ++i) {
+    if (i + kPrefetchAhead < count) Prefetch(frames[i + kPrefetchAhead]);
+    verdicts[delivered] = ip_.Input(now, interface, frames[i], &inbound_[delivered]);
+    if (verdicts[delivered] != ip::Verdict::kConsumed) ++delivered;
+  }
+  if (delivered > 1) tcp_.Foresee({inbound_.data(), delivered});
+  for (unsigned i = 0; i < delivered; ++i) Dispatch(now, verdicts[i], inbound_[i]);
+}
+
+void Engine::TakeFrame(Instant now, uint16_t interface, rte_mbuf* frame) {
+  const ip::Verdict verdict = ip_.Input(now, interface, frame, &inbound_[0]);
+  if (verdict != ip::Verdict::kConsumed) Dispatch(now, verdict, inbound_[0]);
 }
 
 // What this host sent to itself, and what its neighbours never took.
@@ -49,44 +65,43 @@ unsigned Engine::TakeLooped(Instant now) {
     if (packet == nullptr) break;
     ++taken;
     if (hand_over_ != nullptr && !KeepLooped(packet)) continue;
-    Dispatch(now, ip_.Input(now, ip::kLoopbackInterface, packet, &inbound_));
+    TakeFrame(now, ip::kLoopbackInterface, packet);
   }
   counters_.FramesLooped += taken;
-  for (unsigned i = 0; i < config_.looped_per_turn && ip_.TakeUnreachable(&inbound_); ++i) {
-    DispatchError(now);
+  for (unsigned i = 0; i < config_.looped_per_turn && ip_.TakeUnreachable(&inbound_[0]); ++i) {
+    DispatchError(now, inbound_[0]);
     ++taken;
   }
   return taken;
 }
 
-void Engine::Dispatch(Instant now, ip::Verdict verdict) {
-  if (verdict == ip::Verdict::kConsumed) return;
-  if (verdict == ip::Verdict::kError) return DispatchError(now);
-  if (inbound_.info.reassembled && hand_over_ != nullptr && !OwnsInbound()) [[unlikely]] {
-    rte_pktmbuf_free(inbound_.packet);
-    inbound_.packet = nullptr;
+void Engine::Dispatch(Instant now, ip::Verdict verdict, ip::Inbound& inbound) {
+  if (verdict == ip::Verdict::kError) return DispatchError(now, inbound);
+  if (inbound.info.reassembled && hand_over_ != nullptr && !OwnsDatagram(inbound)) [[unlikely]] {
+    rte_pktmbuf_free(inbound.packet);
+    inbound.packet = nullptr;
     return;
   }
-  switch (inbound_.info.protocol) {
+  switch (inbound.info.protocol) {
     case ip::kProtocolTcp:
-      return tcp_.Input(now, inbound_);
+      return tcp_.Input(now, inbound);
     case ip::kProtocolUdp:
-      return udp_.Input(now, inbound_);
+      return udp_.Input(now, inbound);
     default:
       // RFC 1122 section 3.2.2.1, RFC 4443 section 3.4.
       ++counters_.UnknownProtocols;
-      ip_.SendRefusal(now, inbound_, ip::Refusal::kProtocol);
-      rte_pktmbuf_free(inbound_.packet);
-      inbound_.packet = nullptr;
+      ip_.SendRefusal(now, inbound, ip::Refusal::kProtocol);
+      rte_pktmbuf_free(inbound.packet);
+      inbound.packet = nullptr;
   }
 }
 
-void Engine::DispatchError(Instant now) {
-  const bool owns = hand_over_ == nullptr || OwnsError();
-  if (inbound_.error.protocol == ip::kProtocolUdp) return udp_.Error(now, inbound_, owns);
-  if (inbound_.error.protocol == ip::kProtocolTcp && owns) tcp_.Error(now, inbound_.error);
-  rte_pktmbuf_free(inbound_.packet);
-  inbound_.packet = nullptr;
+void Engine::DispatchError(Instant now, ip::Inbound& inbound) {
+  const bool owns = hand_over_ == nullptr || OwnsError(inbound.error);
+  if (inbound.error.protocol == ip::kProtocolUdp) return udp_.Error(now, inbound, owns);
+  if (inbound.error.protocol == ip::kProtocolTcp && owns) tcp_.Error(now, inbound.error);
+  rte_pktmbuf_free(inbound.packet);
+  inbound.packet = nullptr;
 }
 
 unsigned Engine::TransmitBursts(Instant now) {

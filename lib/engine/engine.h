@@ -22,6 +22,7 @@
 // another for each call if the calls are ordered; the functions that any thread may call say so.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <span>
@@ -125,9 +126,11 @@ class Engine {
 
   // --- dispatch.cc
   unsigned ReceiveBursts(Instant now);
+  void TakeBurst(Instant now, uint16_t interface, std::span<rte_mbuf*> frames);
+  void TakeFrame(Instant now, uint16_t interface, rte_mbuf* frame);
   unsigned TakeLooped(Instant now);
-  void Dispatch(Instant now, ip::Verdict verdict);
-  void DispatchError(Instant now);
+  void Dispatch(Instant now, ip::Verdict verdict, ip::Inbound& inbound);
+  void DispatchError(Instant now, ip::Inbound& inbound);
   unsigned TransmitBursts(Instant now);
 
   // --- sharing.cc
@@ -140,8 +143,8 @@ class Engine {
   unsigned TakeHandedOver(Instant now);
   void WakeTakers();
   const Attachment* AttachmentOf(uint16_t interface) const;
-  bool OwnsInbound() const;
-  bool OwnsError() const;
+  bool OwnsDatagram(const ip::Inbound& inbound) const;
+  bool OwnsError(const ip::IcmpError& error) const;
 
   // --- commands.cc
   unsigned TakeCommands(Instant now);
@@ -182,7 +185,7 @@ class Engine {
   bool ports_can_wake_ = true;
   FrameTap* tap_ = nullptr;
 
-  ip::Inbound inbound_;
+  std::array<ip::Inbound, kBurstMax> inbound_;
   Instant now_ = Instant::FromNanoseconds(0);
   bool receive_left_ = false;   // a burst was full: more may wait
   bool transmit_left_ = false;  // a port took less than it was given

@@ -91,7 +91,7 @@ unsigned Engine::TakeHandedOver(Instant now) {
     switch (handed.kind) {
       case Handed::Kind::kReceived:
       case Handed::Kind::kLooped:
-        Dispatch(now, ip_.Input(now, handed.interface, copy, &inbound_));
+        TakeFrame(now, handed.interface, copy);
         break;
       case Handed::Kind::kTransmit:
         ip_.QueueFrame(handed.interface, copy);
@@ -122,21 +122,20 @@ const Engine::Attachment* Engine::AttachmentOf(uint16_t interface) const {
 }
 
 // Of a datagram that every engine has put together.
-bool Engine::OwnsInbound() const {
-  const ip::PacketInfo& info = inbound_.info;
+bool Engine::OwnsDatagram(const ip::Inbound& inbound) const {
+  const ip::PacketInfo& info = inbound.info;
   const wire::FlowOwners& owners = hand_over_->owners();
   const bool has_ports = (info.protocol == ip::kProtocolTcp || info.protocol == ip::kProtocolUdp) &&
-                         inbound_.packet->data_len >= 4;
+                         inbound.packet->data_len >= 4;
   if (!has_ports) return owners.Of(info.source, info.destination) == lane_;
-  const uint8_t* ports = rte_pktmbuf_mtod(inbound_.packet, const uint8_t*);
+  const uint8_t* ports = rte_pktmbuf_mtod(inbound.packet, const uint8_t*);
   const uint16_t folded =
       wire::FoldAddresses(info.source, info.destination) ^ wire::FoldWords(ports, 4);
   return owners.Of(wire::FlowHash(folded)) == lane_;
 }
 
 // Of an error report: our own findings concern who sent the packet.
-bool Engine::OwnsError() const {
-  const ip::IcmpError& error = inbound_.error;
+bool Engine::OwnsError(const ip::IcmpError& error) const {
   return error.local ||
          hand_over_->owners().Of(error.source.address, error.source.port, error.destination.address,
                                  error.destination.port) == lane_;

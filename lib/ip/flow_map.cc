@@ -70,6 +70,26 @@ bool FlowMap::Remove(Table& table, uint32_t tag, uint32_t number) {
   return false;
 }
 
+bool FlowMap::Replace(Table& table, uint32_t tag, uint32_t number, uint32_t to) {
+  uint32_t at = table.Home(tag);
+  for (uint32_t probes = 0; probes <= table.mask; ++probes, at = table.Next(at)) {
+    Bucket& bucket = table.buckets[at];
+    for (unsigned hits = bucket.WithTag(tag); hits != 0; hits &= hits - 1) {
+      uint32_t& found = bucket.numbers[std::countr_zero(hits)];
+      if (found != number + 1) continue;
+      found = to + 1;
+      return true;
+    }
+    if (bucket.passed == 0) return false;
+  }
+  return false;
+}
+
+bool FlowMap::Renumber(uint64_t hash, uint32_t number, uint32_t to) {
+  return Replace(current_, Tag(hash), number, to) ||
+         (old_.buckets != nullptr && Replace(old_, Tag(hash), number, to));
+}
+
 bool FlowMap::Insert(uint64_t hash, uint32_t number) {
   if (size_ >= grow_at_) Grow();
   // Growth failed, again and again: leave the slots that keep probing short.

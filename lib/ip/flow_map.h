@@ -66,6 +66,14 @@ class FlowMap {
     __builtin_prefetch(&current_.buckets[current_.Home(Tag(hash))]);
   }
 
+  // The number that a flow with this hash has in all likelihood, if it is in the map; else kNone.
+  uint32_t Guess(uint64_t hash) const {
+    const Bucket& bucket = current_.buckets[current_.Home(Tag(hash))];
+    const unsigned hits = bucket.WithTag(Tag(hash));
+    if (hits == 0) return kNone;
+    return bucket.numbers[std::countr_zero(hits)] - 1;  // kNone, if it was erased
+  }
+
   // The number under which `key` was inserted, or kNone. `key_of(number)` gives the owner's copy of
   // the key of a flow that is in the map, or what can be compared with a key.
   template <typename KeyOf>
@@ -80,6 +88,8 @@ class FlowMap {
 
   // Adds a flow that is not in the map. False: no memory.
   bool Insert(uint64_t hash, uint32_t number);
+  // Gives the flow with this hash and number another number. False: it is not there.
+  bool Renumber(uint64_t hash, uint32_t number, uint32_t to);
   // Takes out the flow with this hash and number. False: it is not there.
   bool Erase(uint64_t hash, uint32_t number);
 
@@ -148,6 +158,7 @@ class FlowMap {
 
   static bool Allocate(Table& table, uint32_t buckets);
   static void Place(Table& table, uint32_t tag, uint32_t number);
+  static bool Replace(Table& table, uint32_t tag, uint32_t number, uint32_t to);
   static bool Remove(Table& table, uint32_t tag, uint32_t number);
   void Grow();
   void Migrate(unsigned buckets);

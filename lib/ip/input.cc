@@ -84,6 +84,7 @@ Verdict Input(Core& core, Instant now, uint16_t index, rte_mbuf* packet, Inbound
     ++core.counters.InterfaceDownDrops;
     return Drop(packet);
   }
+  out->flow_hash = 0;
   PacketInfo& info = out->info;
   info.interface = interface->index;
   info.looped = looped;

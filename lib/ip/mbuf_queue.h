@@ -41,6 +41,8 @@ class MbufQueue {
     const size_t at = head_ & mask_;
     return {ring_.data() + at, std::min(size(), ring_.size() - at)};
   }
+  // The newest; nullptr: there is none.
+  const rte_mbuf* Last() const { return empty() ? nullptr : ring_[(tail_ - 1) & mask_]; }
   void Pop(size_t count) {
     assert(count <= size());
     head_ += count;

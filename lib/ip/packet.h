@@ -2,7 +2,7 @@
 // hand down. The packet itself is an rte_mbuf; these are the facts beside it.
 //
 // Ownership: an Inbound that a function filled carries a packet which then belongs to the caller.
-// One engine keeps one Inbound and one Outbound and uses them for packet after packet.
+// One engine keeps a burst of Inbounds and one Outbound and uses them for packet after packet.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -89,8 +89,11 @@ enum class Verdict : uint8_t {
 
 struct Inbound {
   rte_mbuf* packet = nullptr;  // the caller's, after kDeliver and kError
-  PacketInfo info;             // after kDeliver
-  IcmpError error;             // after kError
+  // FlowMap::Hash of the packet's flow, for a transport that has looked at it before; 0: nobody
+  // has.
+  uint64_t flow_hash = 0;
+  PacketInfo info;  // after kDeliver
+  IcmpError error;  // after kError
 };
 
 // The choices of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER.

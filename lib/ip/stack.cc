@@ -131,6 +131,20 @@ std::span<rte_mbuf*> Stack::TransmitQueue(uint16_t interface) {
   return i == nullptr ? std::span<rte_mbuf*>() : i->transmit.Front();
 }
 
+const rte_mbuf* Stack::LastQueued(uint16_t interface) const {
+  const Interface* i = core_->FindInterface(interface);
+  return i == nullptr ? nullptr : i->transmit.Last();
+}
+
+bool Stack::SendLike(const Path& path, rte_mbuf* frame) {
+  Interface& interface = *core_->interfaces[path.interface];
+  if (!interface.transmit.Push(frame)) return false;
+  ++(path.v4 ? core_->counters.IpOutRequests : core_->counters.Ip6OutRequests);
+  ++interface.counters.tx_packets;
+  interface.counters.tx_bytes += frame->pkt_len;
+  return true;
+}
+
 bool Stack::QueueFrame(uint16_t interface, rte_mbuf* frame) {
   Interface* i = core_->FindInterface(interface);
   return i != nullptr && i->transmit.Push(frame);

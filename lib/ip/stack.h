@@ -113,6 +113,11 @@ class Stack {
   // Frames that wait on an interface, oldest first: as many as lie in one piece. The caller hands
   // them to the port and says how many it took; ask again for the rest.
   std::span<rte_mbuf*> TransmitQueue(uint16_t interface);
+  // The frame that was queued last; nullptr: none waits.
+  const rte_mbuf* LastQueued(uint16_t interface) const;
+  // Queues a frame made after the model of one that waits: its headers, another payload of the same
+  // size. False: there is no room, and the frame is still the caller's.
+  bool SendLike(const Path& path, rte_mbuf* frame);
   // Puts a whole frame behind those that wait: another engine's, which has no queue of the port.
   // False: there is no room, and the frame is still the caller's.
   bool QueueFrame(uint16_t interface, rte_mbuf* frame);

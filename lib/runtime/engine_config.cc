@@ -12,6 +12,9 @@
 namespace sluice::runtime {
 namespace {
 
+// Longer than a program on a thread of its own takes to wake and answer.
+constexpr Duration kQuickAckDelay = Microseconds(100);
+
 // Settings are 32 bits wide; some of the stack's counts are narrower.
 uint16_t Narrow(uint32_t value) {
   return static_cast<uint16_t>(std::min<uint32_t>(value, std::numeric_limits<uint16_t>::max()));
@@ -78,6 +81,7 @@ void FillTcp(const Configuration& configuration, tcp::Config* tcp) {
   tcp->initial_window_segments = settings.initial_window_segments;
   tcp->rto_min = Milliseconds(settings.min_rto_ms);
   tcp->delayed_ack = Milliseconds(settings.delayed_ack_ms);
+  tcp->quick_ack_delay = std::min(kQuickAckDelay, tcp->delayed_ack);
   tcp->time_wait = Seconds(settings.time_wait_s);
   tcp->fin_wait_2 = Seconds(settings.fin_wait2_s);
   tcp->syn_retries = NarrowToByte(settings.syn_retries);

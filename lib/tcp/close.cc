@@ -64,6 +64,20 @@ bool MustReset(Core& core, const Connection& c, const table::Entry& entry) {
   return c.state == State::kSynReceived;
 }
 
+// All but its place in the flow map, which nobody has any more, or a TIME-WAIT record.
+void LeaveConnection(Core& core, Connection& c, table::Result error) {
+  core.wheel.Cancel(c.timer);
+  core.assembly.Clear(&c.assembly);
+  ReleaseScoreboard(core, c);
+  c.state = State::kClosed;
+  SettleSocket(core, c, error);
+  if (c.has(kTouched)) {
+    c.set(kDead);
+  } else {
+    core.connections.Return(c.index);
+  }
+}
+
 }  // namespace
 
 void ReleaseBinding(Core& core, uint32_t binding, bool owns) {
@@ -140,25 +154,15 @@ void ReceiveFin(Core& core, Connection& c) {
 void FinishToTimeWait(Core& core, Connection& c) {
   // The last acknowledgment leaves before the connection does.
   if (c.has(kAckNow | kAckDelayed)) EmitAcknowledgment(core, c);
-  if (!EnterTimeWait(core, c)) ++core.counters.TcpExtTCPTimeWaitOverflow;
+  if (EnterTimeWait(core, c)) return LeaveConnection(core, c, table::Result::kOk);
+  ++core.counters.TcpExtTCPTimeWaitOverflow;
   EndConnection(core, c, table::Result::kOk);
 }
 
 void EndConnection(Core& core, Connection& c, table::Result error) {
   if (c.state == State::kClosed) return;
-  // A TIME-WAIT record may have taken the place in the flow map.
-  const FlowNumber number(FlowKind::kConnection, c.index);
-  core.flows.Erase(core.flows.Hash(c.key()), number.bits());
-  core.wheel.Cancel(c.timer);
-  core.assembly.Clear(&c.assembly);
-  ReleaseScoreboard(core, c);
-  c.state = State::kClosed;
-  SettleSocket(core, c, error);
-  if (c.has(kTouched)) {
-    c.set(kDead);
-  } else {
-    core.connections.Return(c.index);
-  }
+  core.RemoveFlow(FlowNumber(FlowKind::kConnection, c.index));
+  LeaveConnection(core, c, error);
 }
 
 void AbortConnection(Core& core, Connection& c, table::Result error) {

@@ -51,10 +51,13 @@ struct Config {
   Duration rto_min = Milliseconds(200);
   Duration rto_max = Seconds(120);
   Duration delayed_ack = Milliseconds(40);  // RFC 1122 section 4.2.3.2
-  Duration cork_max = Milliseconds(200);    // how long TCP_CORK and MSG_MORE hold a part back
-  Duration retry = Microseconds(100);       // after a full transmit queue or an empty pool
-  Duration time_wait = Seconds(60);         // 2 MSL
-  Duration fin_wait_2 = Seconds(60);        // for sockets that the application has closed
+  // While acknowledgments are quick, at the beginning: how long that of a short segment may wait
+  // for the answer.
+  Duration quick_ack_delay;
+  Duration cork_max = Milliseconds(200);  // how long TCP_CORK and MSG_MORE hold a part back
+  Duration retry = Microseconds(100);     // after a full transmit queue or an empty pool
+  Duration time_wait = Seconds(60);       // 2 MSL
+  Duration fin_wait_2 = Seconds(60);      // for sockets that the application has closed
   uint8_t syn_retries = 6;
   uint8_t syn_ack_retries = 5;
   uint8_t retries = 15;        // R2 (RFC 1122 section 4.2.3.5), as a count of backoffs

@@ -64,15 +64,19 @@ struct OwnKey {
 
 }  // namespace
 
-FlowNumber Core::FindFlow(const ip::FlowKey& flow) const {
+FlowNumber Core::FindFlow(const ip::FlowKey& flow, uint64_t hash) const {
   const auto own = [this](uint32_t bits) { return OwnKey{*this, FlowNumber::FromBits(bits)}; };
-  return FlowNumber::FromBits(flows.Find(flows.Hash(flow), flow, own));
+  return FlowNumber::FromBits(flows.Find(hash, flow, own));
 }
 
 bool Core::AddFlow(FlowNumber number) {
   if (flows.Insert(flows.Hash(KeyOf(number)), number.bits())) return true;
   ++counters.FlowMapFull;
   return false;
+}
+
+void Core::ReplaceFlow(FlowNumber number, FlowNumber to) {
+  flows.Renumber(flows.Hash(KeyOf(number)), number.bits(), to.bits());
 }
 
 void Core::RemoveFlow(FlowNumber number) { flows.Erase(flows.Hash(KeyOf(number)), number.bits()); }

@@ -77,8 +77,11 @@ struct Core {
 
   // --- Flows ---
   ip::FlowKey KeyOf(FlowNumber number) const;
-  FlowNumber FindFlow(const ip::FlowKey& key) const;
+  FlowNumber FindFlow(const ip::FlowKey& key) const { return FindFlow(key, flows.Hash(key)); }
+  FlowNumber FindFlow(const ip::FlowKey& key, uint64_t hash) const;
   bool AddFlow(FlowNumber number);
+  // The flow is another kind's now: `to` has its key already, and `number` still has.
+  void ReplaceFlow(FlowNumber number, FlowNumber to);
   void RemoveFlow(FlowNumber number);
 
   // --- Connections ---
@@ -133,6 +136,7 @@ struct Core {
   Slab<TimeWait> time_waits;
   Slab<Scoreboard> scoreboards;
   AssemblerPool assembly;
+  const rte_mbuf* emitted = nullptr;  // the packet of the last segment; others may have it now
   uint32_t touched_first = kNone;
   uint32_t touched_last = kNone;  // valid while touched_first is
   uint32_t segments_left = 0;     // of data that this call of EndOfBurst may yet send

@@ -142,6 +142,11 @@ uint32_t WriteOptions(const Core& core, const Connection& c, uint8_t* at) {
   return bytes;
 }
 
+// Bytes of a header without SACK blocks.
+uint32_t PlainHeader(const Connection& c) {
+  return wire::kTcpHeaderBytesMin + (c.has(kTimestamps) ? kTimestampBytes : 0);
+}
+
 // What a segment with an acknowledgment settles. It has also told the window as it is now.
 void Acknowledged(Connection& c) {
   c.rcv_acked = c.rcv_nxt;
@@ -234,6 +239,7 @@ Emitted EmitSegment(Core& core, Connection& c, Sequence begin, uint32_t bytes, u
     }
   }
   if (outbound.transport_sum_valid) outbound.transport_sum += wire::Sum({at, header_bytes});
+  core.emitted = packet;
   const Emitted outcome = OutcomeOf(core, core.ip.Send(core.now, packet, outbound, c.path));
   if (outcome == Emitted::kRetry || outcome == Emitted::kTooBig) {
     c.rcv_adv = edge_before;
@@ -241,6 +247,56 @@ Emitted EmitSegment(Core& core, Connection& c, Sequence begin, uint32_t bytes, u
     Acknowledged(c);
   }
   return outcome;
+}
+
+const rte_mbuf* ModelFrame(const Core& core, const Connection& c, uint32_t bytes) {
+  // As the last of those that wait it is certainly whole, and still there.
+  const rte_mbuf* frame = core.ip.LastQueued(c.path.interface);
+  const bool is_plain = frame != nullptr && frame == core.emitted && frame->nb_segs == 1 &&
+                        frame->tso_segsz == 0 &&
+                        frame->pkt_len == frame->l2_len + frame->l3_len + PlainHeader(c) + bytes;
+  return is_plain ? frame : nullptr;
+}
+
+Emitted EmitLike(Core& core, Connection& c, const rte_mbuf& model, Sequence begin, uint32_t bytes) {
+  rte_mbuf* packet = NewPacket(core);
+  if (packet == nullptr) return Emitted::kRetry;
+  const uint32_t header_bytes = model.data_len - bytes;
+  const uint32_t tcp_bytes = PlainHeader(c);
+  packet->data_off = model.data_off;
+  packet->ol_flags = model.ol_flags;
+  packet->tx_offload = model.tx_offload;
+  packet->vlan_tci = model.vlan_tci;
+  packet->data_len = static_cast<uint16_t>(header_bytes);
+  packet->pkt_len = header_bytes;
+  uint8_t* at = rte_pktmbuf_mtod(packet, uint8_t*);
+  std::memcpy(at, rte_pktmbuf_mtod(&model, const uint8_t*), header_bytes);
+
+  PayloadWriter writer(core, packet, 1, !c.path.sums_tcp);
+  const bool held = core.SocketOf(c).send_queue().Read(
+      static_cast<uint32_t>(begin - c.snd_una), bytes,
+      [&](std::span<const uint8_t> piece, uint16_t marks) { writer.Append(piece, marks); });
+  if (!held || !writer.ok() || writer.urgent_end() != 0) {
+    rte_pktmbuf_free(packet);
+    return held ? Emitted::kSplit : Emitted::kCorrupt;
+  }
+  uint8_t* tcp = at + header_bytes - tcp_bytes;
+  wire::Store32(tcp + wire::kTcpSequenceOffset, begin.value());
+  if (!c.path.sums_tcp) {
+    wire::Store16(tcp + wire::kTcpChecksumOffset, 0);
+    const uint64_t sum = writer.sum() + wire::Sum({tcp, tcp_bytes}) +
+                         wire::PseudoHeaderSum(c.path.source, c.path.destination, ip::kProtocolTcp,
+                                               tcp_bytes + bytes);
+    wire::Store16(tcp + wire::kTcpChecksumOffset, wire::Checksum(sum));
+  }
+  if (!core.ip.SendLike(c.path, packet)) {
+    rte_pktmbuf_free(packet);
+    ++core.counters.TransmitQueueFull;
+    return Emitted::kRetry;
+  }
+  ++core.counters.TcpOutSegs;
+  ++c.segments_out;
+  return Emitted::kSent;
 }
 
 bool EmitAcknowledgment(Core& core, Connection& c) {

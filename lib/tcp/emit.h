@@ -1,6 +1,8 @@
 // From a header and bytes of a send queue to a packet, handed to the internet layer.
 #pragma once
 
+#include <rte_mbuf.h>
+
 #include <cstdint>
 
 #include "base/sequence.h"
@@ -35,6 +37,13 @@ Emitted EmitControl(Core& core, ip::Path& path, wire::TcpHeader header,
 // A segment of a synchronized connection: `bytes` of its send queue from `begin` on. Carries the
 // acknowledgment, timestamps and SACK blocks that are due; if it is sent, they no longer are.
 Emitted EmitSegment(Core& core, Connection& c, Sequence begin, uint32_t bytes, uint8_t flags);
+
+// The frame of the segment with so many bytes that EmitSegment sent last, as the model of others;
+// nullptr: it can be none. It serves as long as nothing is received or handed to the port.
+const rte_mbuf* ModelFrame(const Core& core, const Connection& c, uint32_t bytes);
+// Another segment like that one, where only sequence number and payload differ: as many bytes, with
+// no flag but ACK, and nothing new to tell the peer. kSplit: use EmitSegment.
+Emitted EmitLike(Core& core, Connection& c, const rte_mbuf& model, Sequence begin, uint32_t bytes);
 
 // An acknowledgment, at once. False: it could not be sent.
 bool EmitAcknowledgment(Core& core, Connection& c);

@@ -243,8 +243,13 @@ Connection* PromoteRequest(Core& core, SynRequest& request, uint32_t request_ind
   }
   c.binding = listener.binding;
   core.bindings.Share(c.binding);
-  if (request_index != kNone) RemoveSynRequest(core, request_index);
-  core.AddFlow(FlowNumber(FlowKind::kConnection, index));
+  const FlowNumber number(FlowKind::kConnection, index);
+  if (request_index == kNone) {
+    core.AddFlow(number);
+  } else {
+    core.ReplaceFlow(FlowNumber(FlowKind::kSynRequest, request_index), number);
+    ReturnSynRequest(core, request_index);
+  }
   ++core.counters.TcpPassiveOpens;
   parent.Notify(table::kEventIn);
   return &c;

@@ -22,6 +22,8 @@ struct Round {
   uint32_t cut = 0;   // payload of a full segment, all options taken off
   uint32_t most = 0;  // payload that may be handed to the port at once
   bool fin_due = false;
+  // The frame of the last segment, if it was a full one and the next may be made after it.
+  const rte_mbuf* model = nullptr;
 };
 
 // What may follow when a segment could not go. kPause: nothing hinders it but that the burst is
@@ -78,8 +80,16 @@ Next SendNew(Core& core, Connection& c, Round& round, uint32_t bytes) {
   uint8_t flags = last ? wire::kTcpPsh : 0;
   if (fin) flags = bytes == 0 ? wire::kTcpFin : wire::kTcpFin | wire::kTcpPsh;
   if (c.flight() == 0) c.progress_ms = core.clock_ms();
-  const Emitted outcome = EmitSegment(core, c, c.snd_nxt, bytes, flags);
-  if (outcome == Emitted::kSplit) return SendNew(core, c, round, round.cut);
+  const bool is_full = bytes == round.cut && flags == 0;
+  Emitted outcome = Emitted::kSplit;
+  if (is_full && round.model != nullptr) {
+    outcome = EmitLike(core, c, *round.model, c.snd_nxt, bytes);
+  }
+  if (outcome == Emitted::kSplit) {
+    outcome = EmitSegment(core, c, c.snd_nxt, bytes, flags);
+    if (outcome == Emitted::kSplit) return SendNew(core, c, round, round.cut);
+    round.model = is_full && outcome == Emitted::kSent ? ModelFrame(core, c, bytes) : nullptr;
+  }
   const Next next = Failed(core, c, outcome);
   if (next != Next::kGoOn) return next;
   if (bytes != 0) NoteDataSent(core, c, bytes);

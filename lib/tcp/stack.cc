@@ -1,6 +1,7 @@
 #include "tcp/stack.h"
 
 #include <algorithm>
+#include <array>
 
 #include "ip/mbuf_bytes.h"
 #include "tcp/close.h"
@@ -15,6 +16,7 @@
 #include "tcp/segment.h"
 #include "tcp/timers.h"
 #include "tcp/window.h"
+#include "wire/bytes.h"
 
 namespace sluice::tcp {
 namespace {
@@ -22,6 +24,15 @@ namespace {
 // A fresh socket's EngineSide says kNoControlBlock, which reads as kNothing.
 static_assert(table::EngineSide::kNoControlBlock >> 30 ==
               static_cast<uint32_t>(BlockKind::kNothing));
+
+constexpr size_t kForeseenMax = 64;  // connections
+
+template <typename Record>
+void PrefetchAll(const Record& record) {
+  constexpr size_t kLine = 64;
+  const auto* bytes = reinterpret_cast<const char*>(&record);
+  for (size_t i = 0; i < sizeof(record); i += kLine) __builtin_prefetch(bytes + i, 1);
+}
 
 // Reads the header and strips it. False: what this is, is no segment for us.
 bool ParseSegment(Core& core, ip::Inbound& inbound, Segment* segment) {
@@ -62,19 +73,20 @@ bool ParseSegment(Core& core, ip::Inbound& inbound, Segment* segment) {
   return true;
 }
 
-ip::FlowKey KeyOf(const Segment& segment) {
-  const ip::PacketInfo& info = *segment.info;
+ip::FlowKey KeyOf(const ip::PacketInfo& info, uint16_t remote_port, uint16_t local_port) {
   ip::FlowKey key;
   key.local = info.destination;
   key.remote = info.source;
-  key.local_port = segment.header.destination_port;
-  key.remote_port = segment.header.source_port;
+  key.local_port = local_port;
+  key.remote_port = remote_port;
   if (info.source.is_v6() && info.source.is_link_local()) key.scope = info.interface;
   return key;
 }
 
-void Dispatch(Core& core, Segment& segment) {
-  const FlowNumber number = core.FindFlow(KeyOf(segment));
+void Dispatch(Core& core, Segment& segment, uint64_t flow_hash) {
+  const wire::TcpHeader& header = segment.header;
+  const ip::FlowKey key = KeyOf(*segment.info, header.source_port, header.destination_port);
+  const FlowNumber number = core.FindFlow(key, flow_hash != 0 ? flow_hash : core.flows.Hash(key));
   if (number.is_none()) return ListenerSegment(core, segment, nullptr);
   switch (number.kind()) {
     case FlowKind::kConnection:
@@ -95,6 +107,28 @@ Stack::Stack(const Config& config, table::SocketTable& table, ip::Stack& ip, con
 
 Stack::~Stack() = default;
 
+// In passes, since where a record lies stands in another one.
+void Stack::Foresee(std::span<ip::Inbound> inbounds) const {
+  Core& core = *core_;
+  for (ip::Inbound& in : inbounds) {
+    constexpr uint32_t kPortBytes = 4;
+    if (in.info.protocol != ip::kProtocolTcp || in.packet->data_len < kPortBytes) continue;
+    const auto* ports = rte_pktmbuf_mtod(in.packet, const uint8_t*);
+    in.flow_hash = core.flows.Hash(KeyOf(in.info, wire::Load16(ports), wire::Load16(ports + 2)));
+    core.flows.Prefetch(in.flow_hash);
+  }
+  std::array<uint32_t, kForeseenMax> connections;
+  size_t count = 0;
+  for (const ip::Inbound& in : inbounds) {
+    if (in.flow_hash == 0 || count == connections.size()) continue;
+    const FlowNumber number = FlowNumber::FromBits(core.flows.Guess(in.flow_hash));
+    if (number.is_none() || number.kind() != FlowKind::kConnection) continue;
+    connections[count++] = number.index();
+    PrefetchAll(core.connections[number.index()]);
+  }
+  for (size_t i = 0; i < count; ++i) core.table.Prefetch(core.connections[connections[i]].socket);
+}
+
 void Stack::Input(Instant now, ip::Inbound& inbound) {
   core_->SetNow(now);
   Segment segment;
@@ -104,7 +138,7 @@ void Stack::Input(Instant now, ip::Inbound& inbound) {
     return;
   }
   inbound.packet = nullptr;
-  Dispatch(*core_, segment);
+  Dispatch(*core_, segment, inbound.flow_hash);
   rte_pktmbuf_free(segment.packet);
 }
 

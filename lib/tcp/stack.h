@@ -20,6 +20,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "base/siphash.h"
 #include "base/time.h"
@@ -58,6 +59,8 @@ class Stack {
 
   // --- Packets in -------------------------------------------------------------------------------
 
+  // Before Input is called for packets of a burst: brings into the cache what they will need.
+  void Foresee(std::span<ip::Inbound> inbounds) const;
   // Takes one TCP segment that the internet layer delivered, and its packet.
   void Input(Instant now, ip::Inbound& inbound);
   // Somebody reports that a segment of ours did not arrive. Does not take the packet.

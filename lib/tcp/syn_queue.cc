@@ -266,8 +266,12 @@ void SynRequestTimeout(Core& core, SynRequest& request) {
 }
 
 void RemoveSynRequest(Core& core, uint32_t index) {
-  SynRequest& request = core.syn_requests[index];
   core.RemoveFlow(FlowNumber(FlowKind::kSynRequest, index));
+  ReturnSynRequest(core, index);
+}
+
+void ReturnSynRequest(Core& core, uint32_t index) {
+  SynRequest& request = core.syn_requests[index];
   core.wheel.Cancel(request.timer);
   --core.listeners[request.listener].half_open;
   core.syn_requests.Return(index);

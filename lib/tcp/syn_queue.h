@@ -63,6 +63,8 @@ void SynRequestSegment(Core& core, uint32_t index, Segment& segment);
 bool CookieSegment(Core& core, uint32_t listener_index, Segment& segment);
 void SynRequestTimeout(Core& core, SynRequest& request);
 void RemoveSynRequest(Core& core, uint32_t index);
+// The same for one whose place in the flow map another record has taken.
+void ReturnSynRequest(Core& core, uint32_t index);
 bool SendSynAck(Core& core, SynRequest& request);
 
 }  // namespace sluice::tcp

@@ -43,19 +43,30 @@ Step DrainAssembly(Core& core, Connection& c) {
   return Step::kNext;
 }
 
+void DelayAcknowledgment(Core& core, Connection& c, Duration delay) {
+  if (core.SocketOf(c).entry().options.is_set(table::kQuickAck)) c.set(kAckNow);
+  if (c.has(kAckDelayed)) return;
+  c.set(kAckDelayed);
+  c.deadlines[kDelayedAck] = core.now + delay;
+}
+
 // RFC 5681 section 4.2, RFC 9293 section 3.8.6.3: every second full segment, else after a while;
-// the first ones of a connection at once, so that the peer's window opens quickly.
+// the first ones of a connection at once, so that the peer's window opens quickly. But a short one
+// is likely to be all of a request, and its answer to come soon: that takes the acknowledgment
+// along.
 void ScheduleAcknowledgment(Core& core, Connection& c) {
   const uint32_t owed = static_cast<uint32_t>(c.rcv_nxt - c.rcv_acked);
   if (owed >= 2u * c.rcv_mss) {
     c.set(kAckNow);
   } else if (c.quick_acks != 0 && !c.has(kInteractive)) {
     --c.quick_acks;
-    c.set(kAckNow);
-  } else if (!c.has(kAckDelayed)) {
-    c.set(kAckDelayed);
-    c.deadlines[kDelayedAck] = core.now + core.config.delayed_ack;
-    if (core.SocketOf(c).entry().options.is_set(table::kQuickAck)) c.set(kAckNow);
+    if (owed >= c.rcv_mss || core.config.quick_ack_delay == Duration()) {
+      c.set(kAckNow);
+    } else {
+      DelayAcknowledgment(core, c, core.config.quick_ack_delay);
+    }
+  } else {
+    DelayAcknowledgment(core, c, core.config.delayed_ack);
   }
   core.Touch(c);
 }

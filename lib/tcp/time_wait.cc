@@ -61,8 +61,8 @@ bool EnterTimeWait(Core& core, Connection& c) {
   record.timestamps = c.has(kTimestamps);
   record.binding = c.binding;
   if (record.binding != kNone) core.bindings.Share(record.binding);
-  core.RemoveFlow(FlowNumber(FlowKind::kConnection, c.index));
-  core.AddFlow(FlowNumber(FlowKind::kTimeWait, index));
+  core.ReplaceFlow(FlowNumber(FlowKind::kConnection, c.index),
+                   FlowNumber(FlowKind::kTimeWait, index));
   core.wheel.Schedule(record.timer, core.now + core.config.time_wait);
   ++core.counters.TcpExtTW;
   return true;

@@ -13,6 +13,7 @@ namespace sluice::wire {
 inline constexpr size_t kTcpHeaderBytesMin = 20;
 inline constexpr size_t kTcpHeaderBytesMax = 60;
 inline constexpr size_t kTcpOptionsBytesMax = 40;
+inline constexpr size_t kTcpSequenceOffset = 4;
 inline constexpr size_t kTcpChecksumOffset = 16;
 
 inline constexpr uint8_t kTcpFin = 0x01;

@@ -70,7 +70,22 @@ TEST_CASE("switches keep what they are set to") {
   }
   engine.Turn();
   engine.operations.clear();
-  CHECK(Set(stream, IPPROTO_TCP, TCP_NODELAY, 1) == 0);
+  CHECK(Set(stream, IPPROTO_TCP, TCP_QUICKACK, 1) == 0);
+  engine.Turn();
+  CHECK(engine.operations == std::vector{table::Operation::kOptions});
+}
+
+TEST_CASE("the engine hears of options that hold data back only where there are such data") {
+  FakeEngine engine;
+  const int fd = engine.ConnectedStream();
+  const int name = GENERATE(TCP_NODELAY, TCP_CORK);
+  engine.Turn();
+  engine.operations.clear();
+  CHECK(Set(fd, IPPROTO_TCP, name, 1) == 0);
+  engine.Turn();
+  CHECK(engine.operations.empty());
+  REQUIRE(Send(fd, "x", 1, 0) == 1);
+  CHECK(Set(fd, IPPROTO_TCP, name, 0) == 0);
   engine.Turn();
   CHECK(engine.operations == std::vector{table::Operation::kOptions});
 }

@@ -40,6 +40,34 @@ TEST_CASE("a flow is found under its number until it is erased", "[flow_map]") {
   REQUIRE(map.size() == 0);
 }
 
+TEST_CASE("a flow can be given another number, wherever it lies") {
+  constexpr uint32_t kFlows = 5000;  // the map grows on the way
+  FlowMap map({1, 2}, 16);
+  Owner owner;
+  for (uint32_t i = 0; i < 2 * kFlows; ++i) owner.keys.push_back(KeyNumber(i % kFlows));
+  for (uint32_t i = 0; i < kFlows; ++i) {
+    const uint64_t hash = map.Hash(owner.keys[i]);
+    REQUIRE_FALSE(map.Renumber(hash, i, i + kFlows));
+    REQUIRE(map.Insert(hash, i));
+    if (i % 3 != 0) REQUIRE(map.Renumber(hash, i, i + kFlows));
+  }
+  for (uint32_t i = 0; i < kFlows; ++i) {
+    const uint32_t number = i % 3 != 0 ? i + kFlows : i;
+    REQUIRE(map.Find(map.Hash(owner.keys[i]), owner.keys[i], owner) == number);
+  }
+  REQUIRE(map.size() == kFlows);
+}
+
+TEST_CASE("the guess is right where one flow has the hash") {
+  FlowMap map({1, 2}, 1000);
+  const uint64_t hash = map.Hash(KeyNumber(1));
+  CHECK(map.Guess(hash) == FlowMap::kNone);
+  REQUIRE(map.Insert(hash, 7));
+  CHECK(map.Guess(hash) == 7);
+  REQUIRE(map.Erase(hash, 7));
+  CHECK(map.Guess(hash) == FlowMap::kNone);
+}
+
 TEST_CASE("every field of a flow's key counts", "[flow_map]") {
   FlowMap map({3, 4}, 16);
   Owner owner{{KeyNumber(0)}};

@@ -71,6 +71,27 @@ TEST_CASE("Acknowledgments wait in an interactive connection") {
   s.Expect(AckOf(10));
 }
 
+TEST_CASE("While acknowledgments are quick, that of a short segment may wait for its answer") {
+  ScriptConfig config;
+  config.tcp.quick_ack_delay = Microseconds(100);
+  Script s(config);
+  table::Socket socket = s.Serve();
+  s.Push(Data("ping").Seq(1).Ack(1));
+  s.ExpectNothing();
+  SECTION("the answer comes") {
+    s.Write(socket, "pong");
+    s.Expect(Data("pong").Seq(1).Ack(5));
+  }
+  SECTION("no answer comes") {
+    CHECK(s.UntilDeadline() <= Microseconds(100));
+    s.Advance(Microseconds(100));
+    s.Expect(AckOf(5));
+    s.Push(Bytes(1460).Seq(5).Ack(1));
+    s.Expect(AckOf(1465));
+  }
+  s.ExpectNothing();
+}
+
 TEST_CASE("Every second full segment is acknowledged at once") {
   Script s;
   table::Socket socket = s.Serve();
