@@ -190,8 +190,8 @@ TEST_CASE("datagrams are lent by one engine's queue after the other") {
   FakeEngine engine(Lanes());
   const int fd = engine.BoundDatagram();
   for (int lane = 0; lane < kLanes; ++lane) {
-    engine.DeliverDatagram(fd, "a" + std::to_string(lane), FromPort(7), lane);
-    engine.DeliverDatagram(fd, "b" + std::to_string(lane), FromPort(7), lane);
+    engine.DeliverDatagram(fd, std::string("a").append(std::to_string(lane)), FromPort(7), lane);
+    engine.DeliverDatagram(fd, std::string("b").append(std::to_string(lane)), FromPort(7), lane);
   }
   std::set<std::string> seen;
   for (int round = 0; round < kLanes; ++round) {
