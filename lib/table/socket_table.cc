@@ -43,6 +43,13 @@ void CopyOptions(const Options& from, Options& to) {
 
 namespace {
 
+template <typename Record>
+void PrefetchAll(const Record& record) {
+  constexpr size_t kLine = 64;
+  const auto* bytes = reinterpret_cast<const char*>(&record);
+  for (size_t i = 0; i < sizeof(record); i += kLine) __builtin_prefetch(bytes + i, 1);
+}
+
 void SetDefaults(Options& o) {
   o.flags.store(kMulticastLoopV4 | kMulticastLoopV6 | kMulticastAllV4 | kMulticastAllV6);
   o.send_buffer_bytes.store(256 * 1024);
@@ -171,6 +178,28 @@ Socket SocketTable::Find(Handle handle) {
 Socket SocketTable::At(uint32_t index) {
   if (index < first_ || index >= fresh_ || (sides_[index - first_].generation & 1) == 0) return {};
   return {this, index};
+}
+
+void SocketTable::Prefetch(uint32_t index) const {
+  if (!Owns(index)) return;
+  PrefetchAll(region_.entry(index));
+  PrefetchAll(sides_[index - first_]);
+}
+
+void SocketTable::PrefetchBlocks(uint32_t index) const {
+  if (!Owns(index)) return;
+  const EngineSide& side = sides_[index - first_];
+  for (const uint32_t block : {side.send.first.block, side.receive.write.block}) {
+    if (region_.HasBlock(block)) PrefetchAll(region_.block(block));
+  }
+}
+
+void SocketTable::PrefetchBuffers(uint32_t index) const {
+  if (!Owns(index)) return;
+  const Cursor& first = sides_[index - first_].send.first;
+  if (!region_.HasBlock(first.block) || first.slot >= RingBlock::kSlots) return;
+  const uint32_t buffer = region_.block(first.block).slots[first.slot].buffer;
+  if (region_.HasBuffer(buffer)) __builtin_prefetch(&region_.buffer_header(buffer), 1);
 }
 
 void SocketTable::Inherit(Socket from, Socket to) {

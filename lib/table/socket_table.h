@@ -8,7 +8,6 @@
 //   socket.Notify(kEventIn);
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -106,15 +105,11 @@ class SocketTable {
   Socket Find(Handle handle);
   // The socket in a slot that a doorbell named, or false if it is free.
   Socket At(uint32_t index);
-  // Brings what the engine needs of a socket into the cache.
-  void Prefetch(uint32_t index) const {
-    constexpr size_t kLine = 64;
-    if (index < first_ || index >= end_) return;
-    const auto* entry = reinterpret_cast<const char*>(&region_.entry(index));
-    for (size_t i = 0; i < offsetof(Entry, send_lock); i += kLine) __builtin_prefetch(entry + i, 1);
-    const auto* side = reinterpret_cast<const char*>(&sides_[index - first_]);
-    for (size_t i = 0; i < sizeof(EngineSide); i += kLine) __builtin_prefetch(side + i, 1);
-  }
+  // Bring what will be needed of a socket into the cache: first its own records, then the blocks of
+  // its rings, at last the buffers that those name. Where one lies stands in the one before.
+  void Prefetch(uint32_t index) const;
+  void PrefetchBlocks(uint32_t index) const;
+  void PrefetchBuffers(uint32_t index) const;
   // Gives `to` the options of `from`: a connection those of its listener.
   void Inherit(Socket from, Socket to);
   // Frees all that the socket holds and gives the slot back. The connections that wait in a
@@ -124,6 +119,7 @@ class SocketTable {
  private:
   friend class Socket;
   void ResetEntry(Entry& entry);
+  bool Owns(uint32_t index) const { return index >= first_ && index < end_; }
 
   StorageCache storage_;
   Region region_;  // this engine's view

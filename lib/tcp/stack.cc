@@ -26,6 +26,8 @@ static_assert(table::EngineSide::kNoControlBlock >> 30 ==
               static_cast<uint32_t>(BlockKind::kNothing));
 
 constexpr size_t kForeseenMax = 64;  // connections
+// So many, with all that belongs to them, stay in the processor's caches.
+constexpr uint32_t kFewConnections = 256;
 
 template <typename Record>
 void PrefetchAll(const Record& record) {
@@ -117,16 +119,23 @@ void Stack::Foresee(std::span<ip::Inbound> inbounds) const {
     in.flow_hash = core.flows.Hash(KeyOf(in.info, wire::Load16(ports), wire::Load16(ports + 2)));
     core.flows.Prefetch(in.flow_hash);
   }
-  std::array<uint32_t, kForeseenMax> connections;
+  if (core.connections.used() < kFewConnections) return;
+  std::array<uint32_t, kForeseenMax> found;
   size_t count = 0;
   for (const ip::Inbound& in : inbounds) {
-    if (in.flow_hash == 0 || count == connections.size()) continue;
+    if (in.flow_hash == 0 || count == found.size()) continue;
     const FlowNumber number = FlowNumber::FromBits(core.flows.Guess(in.flow_hash));
     if (number.is_none() || number.kind() != FlowKind::kConnection) continue;
-    connections[count++] = number.index();
+    found[count++] = number.index();
     PrefetchAll(core.connections[number.index()]);
   }
-  for (size_t i = 0; i < count; ++i) core.table.Prefetch(core.connections[connections[i]].socket);
+  const std::span<uint32_t> sockets(found.data(), count);
+  for (uint32_t& index : sockets) {
+    index = core.connections[index].socket;
+    core.table.Prefetch(index);
+  }
+  for (const uint32_t index : sockets) core.table.PrefetchBlocks(index);
+  for (const uint32_t index : sockets) core.table.PrefetchBuffers(index);
 }
 
 void Stack::Input(Instant now, ip::Inbound& inbound) {
