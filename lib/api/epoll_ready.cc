@@ -154,10 +154,14 @@ int EpollSet::Peek(int number, epoll_event* events, int maximum) {
 int EpollSet::CollectMixed(Handle self, int number, epoll_event* events, int maximum, bool look) {
   if (!has_kernel_descriptors()) return Collect(self, events, maximum);
   const int64_t now_ns = state.home->Now().nanoseconds();
+  // A look costs a system call; who has found nothing asks again for one before it sleeps.
+  if (!look && now_ns - kernel_looked_ns_.load() < kKernelLookInterval_ns) {
+    return Collect(self, events, maximum);
+  }
   // Half of the room for each side; where there is room for one only, they take turns.
   int share = (maximum + 1) / 2;
   const bool sluice_first = maximum == 1 && kernel_turn_.Exchange(!kernel_turn_.load()) == 0;
-  if (sluice_first || (!look && now_ns - kernel_looked_ns_.load() < kKernelLookInterval_ns)) {
+  if (sluice_first) {
     const int count = Collect(self, events, maximum);
     if (count != 0) return count;
     share = maximum;
