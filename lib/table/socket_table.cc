@@ -60,6 +60,14 @@ void SetDefaults(Options& o) {
   o.mtu_discover_v6.store(MtuDiscover::kWant);
 }
 
+void ReclaimThirdQueue(Socket socket) {
+  if (socket.type() == Type::kStream) {
+    socket.connection_queue().Reclaim();
+  } else {
+    socket.error_queue().Reclaim();
+  }
+}
+
 uint32_t ShareStart(const RegionLimits& limits, uint32_t lane) {
   return static_cast<uint32_t>(uint64_t{limits.sockets} * lane / limits.lanes);
 }
@@ -221,6 +229,7 @@ SocketTable::Sweep SocketTable::SweepIdle(uint32_t budget) {
     if (!socket) continue;
     const EngineSide& side = socket.side();
     if (side.receive.write.in_block()) socket.receive_queue().Reclaim();
+    if (side.third != 0) ReclaimThirdQueue(socket);
     if (side.send.first.in_block() && !socket.send_queue().GiveBackIdleBlock()) sweep_again_ = true;
   }
   if (swept_ < fresh_) return Sweep::kGoesOn;
