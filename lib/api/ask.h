@@ -4,7 +4,7 @@
 //   Result result = Ask(socket, {.operation = Operation::kBind, .local = endpoint}, &answer);
 //
 // Ask runs or awaits the engine until it has answered; signals do not interrupt it. The caller may
-// hold send_lock or receive_lock of the socket concerned: no engine takes them.
+// hold send_lock or receive_lock of the socket concerned: no engine waits for them.
 #pragma once
 
 #include "api/descriptors.h"

@@ -35,17 +35,18 @@ EpollSet* TheSet(bool make) {
 
 // The lock is held.
 void Forget(Handle target) {
-  SocketSide& side = state.sides[target.index];
+  RareSide& side = state.rare_sides[target.index];
   Callback* callback = side.callback.load();
   if (callback == nullptr || callback->target != target) return;
   side.callback.store(nullptr);
+  state.sides[target.index].has_callback.store(false);
   delete callback;
 }
 
 // The callback of a socket, unless it was removed or the socket closed meanwhile.
 bool Find(Handle target, Callback& found) {
   LockHolder holder(lock);
-  const Callback* callback = state.sides[target.index].callback.load();
+  const Callback* callback = state.rare_sides[target.index].callback.load();
   if (callback == nullptr || callback->target != target) return false;
   found = *callback;
   return true;
@@ -64,7 +65,8 @@ int SetCallback(int fd, uint32_t events, CallbackFunction function, void* argume
   if (function == nullptr) return 0;
   Callback* callback = new (std::nothrow) Callback{function, argument, fd, socket.handle};
   if (callback == nullptr) return Fail(ENOMEM);
-  socket.side->callback.store(callback);
+  state.rare_sides[socket.handle.index].callback.store(callback);
+  socket.side->has_callback.store(true);
   const epoll_event event{events | EPOLLET, {.u64 = socket.handle.bits()}};
   const int error = set->Add(set_handle, -1, kNumber, socket.handle, event);
   if (error == 0) return 0;

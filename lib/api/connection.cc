@@ -214,7 +214,7 @@ int Disconnect(const OpenSocket& socket) {
   LockHolder send(entry.send_lock);
   LockHolder receive(entry.receive_lock);
   if (!socket.IsOpen()) return EBADF;
-  if (socket.side->lent_bytes != 0) return EBUSY;  // would be taken from under the borrower
+  if (socket.side->lent != 0) return EBUSY;  // would be taken from under the borrower
   socket.side->is_connecting = socket.side->was_connected = false;
   const Result result = DisconnectEverywhere(socket);
   if (result == Result::kOk && socket.is_stream()) {

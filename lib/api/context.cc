@@ -58,11 +58,13 @@ bool Prepare(const ContextConfig& config) {
     kernel::Close(base);
   }
   if (config.own_numbers && !MapOwnNumbers(config.region.limits().sockets)) return false;
-  state.sides_bytes = sizeof(SocketSide) * size_t{config.region.limits().sockets};
+  const size_t sockets = config.region.limits().sockets;
+  state.sides_bytes = (sizeof(SocketSide) + sizeof(RareSide)) * sockets;
   void* memory = mmap(nullptr, state.sides_bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return false;
   state.sides = static_cast<SocketSide*>(memory);
+  state.rare_sides = reinterpret_cast<RareSide*>(state.sides + sockets);
   state.lane_waiters = new (std::nothrow) LaneWaiters[state.lanes];
   return state.lane_waiters != nullptr;
 }
@@ -75,6 +77,7 @@ void Release() {
   state.own_numbers.Unmap();
   if (state.sides != nullptr) munmap(state.sides, state.sides_bytes);
   state.sides = nullptr;
+  state.rare_sides = nullptr;
   delete[] state.lane_waiters;
   state.lane_waiters = nullptr;
   state.kernel_prefixes.clear();

@@ -48,7 +48,7 @@ template <bool kIsMember>
       if (!kIsMember && entry.error.load() != 0) {
         if (int error = TakeError(socket)) return error;
       }
-      if (socket.side->lent_datagrams != 0) return EBUSY;
+      if (socket.side->lent != 0) return EBUSY;
       table::ReceiveReader reader(state.region, entry);
       const uint32_t before = entry.receive_consumer.bytes.load();
       if (!reader.ReadDatagram(datagram.header, pieces, datagram.length, marks, peek)) {

@@ -55,7 +55,7 @@ unsigned ReceiveBatchFrom(const OpenSocket& member, const OpenSocket& socket,
   bool ring;
   {
     LockHolder holder(entry.receive_lock);
-    if (!member.IsOpen() || member.side->lent_datagrams != 0) return 0;
+    if (!member.IsOpen() || member.side->lent != 0) return 0;
     table::ReceiveReader reader(state.region, entry);
     const uint32_t before = entry.receive_consumer.bytes.load();
     ReceivedDatagram datagram;

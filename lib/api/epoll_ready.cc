@@ -57,14 +57,14 @@ bool EpollSet::WakeOne() {
 }
 
 bool EpollSet::Queue(EpollItem& item, int depth) {
-  EpollSet& set = *item.set;
+  EpollSet& set = SetAt(item.set);
   bool woken = false;
   {
     LockHolder holder(set.ready_lock_);
     woken = set.PushReady(item);
   }
   // Who nests or polls this set looks at it after he has linked himself: one of us sees the other.
-  if (depth >= kMaxNesting || set.watchers_.length.load() == 0) return woken;
+  if (depth >= kMaxNesting || set.watchers_.first.load() == nullptr) return woken;
   LockHolder holder(set.watchers_.lock);
   set.watchers_.Fire(table::kEventIn, depth + 1);
   return woken;

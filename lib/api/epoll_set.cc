@@ -13,6 +13,7 @@ namespace {
 using table::Handle;
 
 constexpr uint32_t kMaxSets = 1 << 16;
+constexpr uint32_t kItemsAtFirst = 8, kItemsAtOnce = 256;
 
 table::Cell<uint32_t> pool_lock;  // guards the two below
 uint32_t sets_made = 0;
@@ -20,12 +21,12 @@ std::vector<uint32_t> free_sets;
 std::array<std::atomic<EpollSet*>, kMaxSets> sets{};
 
 // What the engine knows: the "normal" bits of poll are the same events under other names.
-uint32_t EngineMask(uint32_t events) {
+uint16_t WatchMask(uint32_t events) {
   uint32_t mask = events & (table::kEventIn | table::kEventPri | table::kEventOut |
                             table::kEventErr | table::kEventHup | table::kEventRdHup);
   if ((events & EPOLLRDNORM) != 0) mask |= table::kEventIn;
   if ((events & EPOLLWRNORM) != 0) mask |= table::kEventOut;
-  return mask;
+  return static_cast<uint16_t>(mask | table::kEventErr | table::kEventHup);
 }
 
 }  // namespace
@@ -42,7 +43,9 @@ EpollSet* EpollSet::Find(Handle handle) {
   return set;
 }
 
-EpollSet& EpollSet::At(Handle handle) { return *sets[handle.index & ~kEpollBit].load(); }
+EpollSet& EpollSet::SetAt(uint32_t index) { return *sets[index].load(std::memory_order_acquire); }
+
+EpollSet& EpollSet::At(Handle handle) { return SetAt(handle.index & ~kEpollBit); }
 
 Handle EpollSet::Open() {
   LockHolder holder(pool_lock);
@@ -103,7 +106,11 @@ void EpollSet::Close() {
 
 void EpollSet::RemoveAll() {
   LockHolder holder(control_lock_);
-  while (items_ != nullptr) DropItem(*items_);
+  for (auto& [items, count] : items_) {
+    for (uint32_t i = 0; i < count; ++i) {
+      if (items[i].fd >= 0) DropItem(items[i]);
+    }
+  }
 }
 
 void EpollSet::RemoveTarget(Handle target, WatchList& watchers) {
@@ -118,9 +125,9 @@ std::vector<EpollSet::Membership> EpollSet::TakeMemberships(Handle target, Watch
     int fd = -1;
     {
       LockHolder holder(watchers.lock);
-      for (Watcher* w = watchers.first; w != nullptr && set == nullptr; w = w->next) {
-        if (w->waiter != nullptr) continue;
-        set = static_cast<EpollItem*>(w)->set;
+      for (Watcher* w = watchers.first.load(); w != nullptr && set == nullptr; w = w->next) {
+        if (w->kind == WatcherKind::kThread) continue;
+        set = &SetAt(static_cast<EpollItem*>(w)->set);
         fd = static_cast<EpollItem*>(w)->fd;
       }
     }
@@ -138,30 +145,37 @@ std::vector<EpollSet::Membership> EpollSet::TakeMemberships(Handle target, Watch
 EpollItem* EpollSet::FindItem(int fd, Handle target) {
   WatchList& list = NamesEpoll(target) ? At(target).watchers_ : state.sides[target.index].watch;
   LockHolder holder(list.lock);
-  for (Watcher* w = list.first; w != nullptr; w = w->next) {
-    if (w->waiter != nullptr) continue;
+  for (Watcher* w = list.first.load(); w != nullptr; w = w->next) {
+    if (w->kind == WatcherKind::kThread) continue;
     EpollItem* item = static_cast<EpollItem*>(w);
-    if (item->set == this && item->fd == fd && item->target == target) return item;
+    if (item->set == index_ && item->fd == fd && item->target == target) return item;
   }
   return nullptr;
 }
 
-EpollItem* EpollSet::NewItem(int fd, Handle target) {
-  EpollItem* item = free_items_;
-  if (item != nullptr) {
-    free_items_ = item->next_of_set;
-  } else {
-    item = new (std::nothrow) EpollItem();
-    if (item == nullptr) return nullptr;
+// Twice as many each time, up to a few pages' worth.
+bool EpollSet::GrowItems() {
+  const uint32_t count =
+      items_.empty() ? kItemsAtFirst : std::min(items_.back().second * 2, kItemsAtOnce);
+  std::unique_ptr<EpollItem[]> items(new (std::nothrow) EpollItem[count]);
+  if (items == nullptr) return false;
+  for (uint32_t i = count; i != 0; --i) {
+    items[i - 1].ready_next = free_items_;
+    free_items_ = &items[i - 1];
   }
-  item->set = this;
+  items_.emplace_back(std::move(items), count);
+  return true;
+}
+
+EpollItem* EpollSet::NewItem(int fd, Handle target) {
+  if (free_items_ == nullptr && !GrowItems()) return nullptr;
+  EpollItem* item = free_items_;
+  free_items_ = item->ready_next;
+  ++items_used_;
+  item->set = index_;
   item->target = target;
   item->fd = fd;
-  item->queued = item->kernel_ready = item->exclusive = false;
-  item->previous_of_set = nullptr;
-  item->next_of_set = items_;
-  if (items_ != nullptr) items_->previous_of_set = item;
-  items_ = item;
+  item->queued = item->kernel_ready = false;
   return item;
 }
 
@@ -184,14 +198,13 @@ void EpollSet::DropItem(EpollItem& item) {
 }
 
 void EpollSet::FreeItem(EpollItem& item) {
-  EpollItem* const next = item.next_of_set;
-  (item.previous_of_set == nullptr ? items_ : item.previous_of_set->next_of_set) = next;
-  if (next != nullptr) next->previous_of_set = item.previous_of_set;
-  item.next_of_set = free_items_;
+  item.fd = -1;
+  item.ready_next = free_items_;
   free_items_ = &item;
+  --items_used_;
 }
 
-bool EpollSet::HeldSluiceItems(Handle handle) { return At(handle).items_ != nullptr; }
+bool EpollSet::HeldSluiceItems(Handle handle) { return At(handle).items_used_ != 0; }
 
 void EpollSet::ForgetAll() {
   // Their memory is left where it is: locks of threads that do not exist here may lie in it.
@@ -213,8 +226,9 @@ bool EpollSet::Contains(const EpollSet* other, int depth) const {
 // Puts the item, whose events are set, where its target tells it of news, and takes note of what
 // is ready already. The caller holds the control lock.
 void EpollSet::StartWatching(EpollItem& item) {
-  item.mask = EngineMask(item.events) | table::kEventErr | table::kEventHup;
-  item.exclusive = (item.events & EPOLLEXCLUSIVE) != 0;
+  item.mask = WatchMask(item.events);
+  item.kind =
+      (item.events & EPOLLEXCLUSIVE) != 0 ? WatcherKind::kExclusiveItem : WatcherKind::kItem;
   if (NamesEpoll(item.target)) {
     EpollSet& child = At(item.target);
     LockHolder holder(child.watchers_.lock);
@@ -268,13 +282,14 @@ int EpollSet::Modify(Handle self, int number, int fd, Handle target, const epoll
   if (!IsOpen(self)) return EBADF;
   EpollItem* item = FindItem(fd, target);
   if (item == nullptr) return ENOENT;
-  if (item->exclusive || (event.events & EPOLLEXCLUSIVE) != 0) return EINVAL;
+  if (item->kind == WatcherKind::kExclusiveItem || (event.events & EPOLLEXCLUSIVE) != 0)
+    return EINVAL;
   {
     LockHolder holder(ready_lock_);
     item->events = event.events;
     item->data = event.data;
   }
-  const uint32_t mask = EngineMask(event.events) | table::kEventErr | table::kEventHup;
+  const uint16_t mask = WatchMask(event.events);
   if (NamesEpoll(target)) {
     EpollSet& child = At(target);
     LockHolder holder(child.watchers_.lock);

@@ -14,6 +14,8 @@
 #include <sys/epoll.h>
 
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "api/descriptors.h"
@@ -22,22 +24,20 @@
 
 namespace sluice::api {
 
-class EpollSet;
-
-struct EpollItem : Watcher {
-  EpollSet* set = nullptr;
-  table::Handle target;  // a socket, or a set (NamesEpoll)
-  int fd = -1;           // the number it was added by
-  uint32_t events = 0;   // as the program gave them
+// What a set holds of a socket or of another set: one cache line.
+struct alignas(64) EpollItem : Watcher {
+  // Under the set's ready lock, but for the set, the number and the target.
+  bool queued : 1 = false;
+  bool kernel_ready : 1 = false;  // a nested set whose kernel descriptors have something to tell
+  uint32_t set = 0;               // its index
+  int fd = -1;                    // the number it was added by; -1: the item is free
+  table::Handle target;           // a socket, or a set (NamesEpoll)
+  uint32_t events = 0;            // as the program gave them
   epoll_data_t data{};
-  EpollItem* next_of_set = nullptr;  // all that the set holds; the list of free ones
-  EpollItem* previous_of_set = nullptr;
-  // Under the set's ready lock.
-  EpollItem* ready_next = nullptr;
+  EpollItem* ready_next = nullptr;  // also the list of free items
   EpollItem* ready_previous = nullptr;
-  bool queued = false;
-  bool kernel_ready = false;  // a nested set whose kernel descriptors have something to tell
 };
+static_assert(sizeof(EpollItem) == 64);
 
 // One thread in epoll_wait.
 struct EpollSleeper {
@@ -53,6 +53,7 @@ class EpollSet {
   static EpollSet* Find(table::Handle handle);
   // The memory of a set that a handle named once: it may have been closed since.
   static EpollSet& At(table::Handle handle);
+  static EpollSet& SetAt(uint32_t index);
   // A new, empty set with one descriptor; is_none(): too many sets.
   static table::Handle Open();
   static bool AddReference(table::Handle handle);
@@ -105,6 +106,7 @@ class EpollSet {
   EpollItem* NewItem(int fd, table::Handle target);
   void DropItem(EpollItem& item);
   void FreeItem(EpollItem& item);
+  bool GrowItems();
   void StartWatching(EpollItem& item);
   void LinkReady(EpollItem& item);  // this and the next four: under the ready lock
   bool PushReady(EpollItem& item);
@@ -127,7 +129,9 @@ class EpollSet {
   uint32_t index_ = 0;
 
   table::Cell<uint32_t> control_lock_;
-  EpollItem* items_ = nullptr;
+  // All items that there ever were, in pieces that do not move.
+  std::vector<std::pair<std::unique_ptr<EpollItem[]>, uint32_t>> items_;
+  uint32_t items_used_ = 0;
   EpollItem* free_items_ = nullptr;
   std::vector<EpollItem*> nested_;  // under the nesting lock, which is one for all sets
   table::Cell<uint32_t> nested_count_;

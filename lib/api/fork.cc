@@ -19,6 +19,7 @@ void AfterForkInChild() {
   state.home = nullptr;
   state.lanes = 0;
   state.sides = nullptr;
+  state.rare_sides = nullptr;
   state.lane_waiters = nullptr;
   state.kernel_prefixes.clear();
   state.base_descriptor = -1;

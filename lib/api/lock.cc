@@ -1,5 +1,6 @@
 #include "api/lock.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -28,8 +29,15 @@ void Lock::AcquireSlowly(table::Cell<uint32_t>& word) {
     }
     Pause();
   }
-  while (word.atomic().exchange(kContended, std::memory_order_acquire) != kFree) {
-    kernel::FutexWait(reinterpret_cast<uint32_t*>(&word.atomic()), kContended);
+  for (;;) {
+    uint32_t seen = word.load();
+    if (seen == table::kLockOfEngine) {
+      ::sched_yield();  // for a few stores; it wakes nobody
+    } else if (seen == kContended ||
+               word.atomic().compare_exchange_strong(seen, kContended, std::memory_order_acquire)) {
+      if (seen == kFree) return;
+      kernel::FutexWait(reinterpret_cast<uint32_t*>(&word.atomic()), kContended);
+    }
   }
 }
 

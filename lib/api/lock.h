@@ -1,5 +1,6 @@
 // A small lock in a word: among the threads of one process, for short sections without system
-// calls. It spins a little, then sleeps on a futex. No engine ever takes one. Where one thread
+// calls. It spins a little, then sleeps on a futex. An engine takes one only if it is free, for a
+// moment (table/engine_lock.h). Where one thread
 // alone makes all calls (table::only_thread) it is a note that costs a store, and the place where a
 // program that does not keep that promise is caught.
 //
@@ -10,12 +11,14 @@
 
 #include "api/kernel.h"
 #include "table/cell.h"
+#include "table/engine_lock.h"
 
 namespace sluice::api {
 
 class Lock {
  public:
-  static constexpr uint32_t kFree = 0, kHeld = 1, kContended = 2;
+  static constexpr uint32_t kFree = table::kLockFree, kHeld = table::kLockHeld,
+                            kContended = table::kLockContended;
 
   static void Acquire(table::Cell<uint32_t>& word) {
     if (table::IsOneThread()) {

@@ -86,7 +86,7 @@ int GetTimeOut(const table::Cell<int64_t>& cell, OptionOutput output) {
 int SetLinger(Options& o, OptionInput input) {
   linger value;
   if (int error = input.Get(value)) return error;
-  o.linger_s.store(static_cast<uint32_t>(std::max(value.l_linger, 0)));
+  o.linger_s.store(static_cast<uint16_t>(std::clamp(value.l_linger, 0, UINT16_MAX)));
   o.Set(table::kLinger, value.l_onoff != 0);
   return 0;
 }

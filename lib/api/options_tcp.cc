@@ -30,10 +30,10 @@ constexpr int kStateClosed = 7;  // as Linux numbers them
 constexpr int kStateListen = 10;
 
 // Stores an int in its range, and tells the engine.
-int SetRanged(const OpenSocket& socket, table::Cell<uint32_t>& cell, int value, int least,
-              int most) {
+template <typename T>
+int SetRanged(const OpenSocket& socket, table::Cell<T>& cell, int value, int least, int most) {
   if (value < least || value > most) return EINVAL;
-  cell.store(static_cast<uint32_t>(value));
+  cell.store(static_cast<T>(value));
   TellOptions(socket);
   return 0;
 }
@@ -178,7 +178,7 @@ int SetTcpOption(const OpenSocket& socket, int name, OptionInput input) {
     case TCP_USER_TIMEOUT:
       return SetRanged(socket, o.user_timeout_ms, value, 0, INT_MAX);
     case TCP_DEFER_ACCEPT:
-      return SetRanged(socket, o.defer_accept_s, std::max(value, 0), 0, INT_MAX);
+      return SetRanged(socket, o.defer_accept_s, std::clamp(value, 0, UINT16_MAX), 0, UINT16_MAX);
     case TCP_LINGER2:
       // Negative: no FIN-WAIT-2 at all; 0 and too long: the default (tcp(7)).
       return SetRanged(socket, o.fin_wait2_timeout_s, value <= 0 || value > 120 ? 60 : value, 1,
@@ -192,7 +192,7 @@ int SetTcpOption(const OpenSocket& socket, int name, OptionInput input) {
       return 0;
     case TCP_SYNCNT:
       if (value < 1 || value > kMostTries) return EINVAL;
-      o.syn_retries.store(static_cast<uint16_t>(value));
+      o.syn_retries.store(static_cast<uint8_t>(value));
       return 0;
     case TCP_MAXSEG:
       return SetSegmentBytes(socket, value);

@@ -116,11 +116,11 @@ bool PollSet::Link() {
     Watch& watch = watches_[linked_];
     watch.handle = handle;
     watch.watcher.waiter = &waiter_;
-    watch.watcher.mask = EngineMask(descriptors_[i].events);
+    watch.watcher.mask = static_cast<uint16_t>(EngineMask(descriptors_[i].events));
     if (NamesEpoll(handle)) {
       EpollSet* set = EpollSet::Find(handle);
       if (set == nullptr) continue;
-      watch.watcher.mask |= table::kEventIn;
+      watch.watcher.mask = static_cast<uint16_t>(watch.watcher.mask | table::kEventIn);
       LockHolder holder(set->watchers().lock);
       set->watchers().Link(watch.watcher);
     } else {

@@ -36,7 +36,7 @@ class PollSet {
  private:
   static constexpr size_t kInlineCount = 16;
   struct Watch {
-    Watcher watcher;
+    ThreadWatcher watcher;
     table::Handle handle;
   };
   void Unlink();

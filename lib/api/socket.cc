@@ -46,7 +46,7 @@ void CloseSocket(Handle handle) {
     socket.entry->application_flags.SetBits(table::kClosed);
   }
   EpollSet::RemoveTarget(handle, socket.side->watch);
-  if (socket.side->callback.load() != nullptr) ForgetCallback(handle);
+  if (socket.side->has_callback.load()) ForgetCallback(handle);
   FireSocket(handle.index, ~0u);
   socket.entry->event_mask.store(0);
   if (HasTwins(socket)) CloseTwins(socket);
@@ -58,10 +58,7 @@ void CloseSocket(Handle handle) {
 void StartSocket(Handle handle, int fd, bool nonblocking) {
   Entry& entry = state.region.entry(handle.index);
   SocketSide& side = state.sides[handle.index];
-  side.lent_cursor = table::Cursor{};
-  side.lent_offset = 0;
-  side.lent_bytes = 0;
-  side.lent_datagrams = 0;
+  side.lent = 0;
   side.next_twin.store(0);
   side.turn.store(0);
   side.twin_of.store(0);

@@ -74,7 +74,7 @@ Attempt TryReceive(const OpenSocket& socket, PieceCursor& into, int flags, bool 
   {
     LockHolder holder(entry.receive_lock);
     if (!socket.IsOpen()) return {.error = EBADF};
-    if (socket.side->lent_bytes != 0) return {.error = EBUSY};
+    if (socket.side->lent != 0) return {.error = EBUSY};
     // Before the look at the queue: an end that is seen now has all its bytes in the queue.
     const uint32_t engine_flags = entry.engine_flags.Acquire();
     table::ReceiveReader reader(state.region, entry);
@@ -159,7 +159,7 @@ ssize_t ReceiveAtOnce(const OpenSocket& socket, const iovec& piece) {
   bool ring;
   {
     LockHolder holder(entry.receive_lock);
-    if (!socket.IsOpen() || socket.side->lent_bytes != 0 ||
+    if (!socket.IsOpen() || socket.side->lent != 0 ||
         (entry.engine_flags.Acquire() & table::kUrgentPending) != 0 ||
         entry.options.receive_low_water_bytes.load() > 1) {
       return 0;

@@ -86,7 +86,7 @@ void DispatchSlot(uint32_t index) {
   }
   WatchList& list = socket.side->watch;
   LockHolder holder(list.lock);
-  if (list.first == nullptr) return;
+  if (list.first.load() == nullptr) return;
   if (uint32_t news = TakeNews(socket)) list.Fire(news, 0);
 }
 
@@ -140,7 +140,7 @@ uint32_t ReadinessFor(const OpenSocket& socket, uint32_t mask) {
 }
 
 void WatchSocket(const OpenSocket& socket, Watcher& watcher) {
-  watcher.mask |= kAlways;
+  watcher.mask = static_cast<uint16_t>(watcher.mask | kAlways);
   WatchList& list = socket.side->watch;
   LockHolder holder(list.lock);
   // What was not noticed so far is no news to the newcomer, but it is to the others.
@@ -162,7 +162,7 @@ void ChangeWatch(const OpenSocket& socket, Watcher& watcher, uint32_t mask) {
   WatchList& list = socket.side->watch;
   LockHolder holder(list.lock);
   if (uint32_t news = TakeNews(socket)) list.Fire(news, 0);
-  watcher.mask = mask | kAlways;
+  watcher.mask = static_cast<uint16_t>(mask | kAlways);
   SetEventMask(socket, list.Mask());
   table::FullFence();  // as in WatchSocket
 }
@@ -170,13 +170,13 @@ void ChangeWatch(const OpenSocket& socket, Watcher& watcher, uint32_t mask) {
 void FireSocket(uint32_t index, uint32_t events) {
   WatchList& list = state.sides[index].watch;
   LockHolder holder(list.lock);
-  if (list.first != nullptr) list.Fire(events, 0);
+  if (list.first.load() != nullptr) list.Fire(events, 0);
 }
 
 int BlockingWait::Sleep() {
   if (watcher_.waiter == nullptr) {
     watcher_.waiter = &waiter_;
-    watcher_.mask = mask_;
+    watcher_.mask = static_cast<uint16_t>(mask_);
     deadline_ = DeadlineAfter(timeout_ns_);
     WatchSocket(socket_, watcher_);
     return 0;

@@ -58,7 +58,7 @@ class BlockingWait {
   int64_t timeout_ns_;
   Instant deadline_ = Instant::Never();
   Waiter waiter_;
-  Watcher watcher_;
+  ThreadWatcher watcher_;
 };
 
 }  // namespace sluice::api

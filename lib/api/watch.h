@@ -16,28 +16,36 @@
 
 namespace sluice::api {
 
+// What a Watcher is.
+enum class WatcherKind : uint8_t {
+  kThread,         // a ThreadWatcher
+  kItem,           // an EpollItem
+  kExclusiveItem,  // EPOLLEXCLUSIVE: one such with a sleeper is enough
+};
+
 struct Watcher {
   Watcher* next = nullptr;
-  Watcher* previous = nullptr;
-  uint32_t mask = 0;         // table::Event bits
-  bool exclusive = false;    // EPOLLEXCLUSIVE: one such watcher with a sleeper is enough
-  Waiter* waiter = nullptr;  // a thread; nullptr: the watcher is an EpollItem
+  Watcher* previous = nullptr;  // of the first one: the last
+  uint16_t mask = 0;            // table::Event bits
+  WatcherKind kind = WatcherKind::kThread;
 
   Watcher() = default;
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
 };
 
+struct ThreadWatcher : Watcher {
+  Waiter* waiter = nullptr;
+};
+
 struct WatchList {
+  table::Cell<Watcher*> first;  // read without the lock to see that there is nobody
   table::Cell<uint32_t> lock;
   // What the last notice found, to tell news from what was known (under the lock).
   uint32_t seen_ready = 0;
   uint32_t seen_received = 0;
   uint32_t seen_connections = 0;
   uint32_t seen_urgent = 0;
-  Watcher* first = nullptr;
-  Watcher* last = nullptr;
-  table::Cell<uint32_t> length;  // read without the lock to see that there is nobody
 
   // The caller holds the lock.
   void Link(Watcher& watcher);
@@ -46,5 +54,6 @@ struct WatchList {
   // Tells every watcher that wants one of `events`; exclusive ones until one has a sleeper.
   void Fire(uint32_t events, int depth);
 };
+static_assert(sizeof(WatchList) == 32);
 
 }  // namespace sluice::api

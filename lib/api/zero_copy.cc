@@ -54,26 +54,27 @@ int TrySend(const OpenSocket& socket, uint32_t buffer, uint16_t offset, uint32_t
 size_t Lend(const OpenSocket& socket, iovec* pieces, int maximum, int& used) {
   Entry& entry = *socket.entry;
   SocketSide& side = *socket.side;
-  if (side.lent_bytes == 0) {
-    side.lent_cursor = entry.receive_cursor;
-    side.lent_offset = entry.receive_offset;
+  RareSide& rare = state.rare_sides[socket.handle.index];
+  if (side.lent == 0) {
+    rare.lent_cursor = entry.receive_cursor;
+    rare.lent_offset = entry.receive_offset;
   }
   size_t total = 0;
   uint32_t left;
-  while (used < maximum && table::RingHas(entry.receive_producer, side.lent_cursor) &&
-         table::RingSettle(state.region, entry.receive_producer, side.lent_cursor, left)) {
+  while (used < maximum && table::RingHas(entry.receive_producer, rare.lent_cursor) &&
+         table::RingSettle(state.region, entry.receive_producer, rare.lent_cursor, left)) {
     std::span<uint8_t> payload =
-        state.region.Payload(table::RingAt(state.region, side.lent_cursor));
-    if (side.lent_offset < payload.size()) {
-      payload = payload.subspan(side.lent_offset);
+        state.region.Payload(table::RingAt(state.region, rare.lent_cursor));
+    if (rare.lent_offset < payload.size()) {
+      payload = payload.subspan(rare.lent_offset);
       pieces[used++] = {.iov_base = payload.data(), .iov_len = payload.size()};
       total += payload.size();
       ++entry.held_heads;
     }
-    table::RingStep(side.lent_cursor);
-    side.lent_offset = 0;
+    table::RingStep(rare.lent_cursor);
+    rare.lent_offset = 0;
   }
-  side.lent_bytes += static_cast<uint32_t>(total);
+  side.lent += static_cast<uint32_t>(total);
   return total;
 }
 
@@ -168,14 +169,13 @@ int ZeroCopyRelease(int fd, size_t count) {
     LockHolder holder(entry.receive_lock);
     if (!socket.IsOpen()) return Fail(EBADF);
     SocketSide& side = *socket.side;
-    if (count > side.lent_bytes) return Fail(EINVAL);
+    if (count > side.lent) return Fail(EINVAL);
     const uint32_t before = entry.receive_consumer.bytes.load();
     const uint32_t first = entry.receive_cursor.position;
     table::ReceiveReader(state.region, entry).Discard(static_cast<uint32_t>(count));
-    side.lent_bytes -= static_cast<uint32_t>(count);
+    side.lent -= static_cast<uint32_t>(count);
     const uint32_t passed = entry.receive_cursor.position - first;
-    entry.held_heads =
-        side.lent_bytes == 0 ? 0 : entry.held_heads - std::min(passed, entry.held_heads);
+    entry.held_heads = side.lent == 0 ? 0 : entry.held_heads - std::min(passed, entry.held_heads);
     ring = ShouldRing(socket, before);
   }
   if (ring) RingEngine(socket);

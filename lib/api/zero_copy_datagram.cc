@@ -28,13 +28,14 @@ size_t CapacityOf(const Descriptor& descriptor) {
 int Lend(const OpenSocket& socket, std::span<sluice_zc_datagram> datagrams, int& used) {
   Entry& entry = *socket.entry;
   SocketSide& side = *socket.side;
-  if (side.lent_datagrams == 0) side.lent_cursor = entry.receive_cursor;
+  RareSide& rare = state.rare_sides[socket.handle.index];
+  if (side.lent == 0) rare.lent_cursor = entry.receive_cursor;
   const int family = entry.family.load();
   uint32_t left;
   for (sluice_zc_datagram& datagram : datagrams) {
-    if (!table::RingHas(entry.receive_producer, side.lent_cursor)) break;
-    if (!table::RingSettle(state.region, entry.receive_producer, side.lent_cursor, left)) break;
-    const Descriptor& descriptor = table::RingAt(state.region, side.lent_cursor);
+    if (!table::RingHas(entry.receive_producer, rare.lent_cursor)) break;
+    if (!table::RingSettle(state.region, entry.receive_producer, rare.lent_cursor, left)) break;
+    const Descriptor& descriptor = table::RingAt(state.region, rare.lent_cursor);
     constexpr uint16_t kWhole = table::kDatagramStart | table::kDatagramEnd;
     if ((descriptor.flags & kWhole) != kWhole) return used == 0 ? EMSGSIZE : 0;
     table::DatagramHeader header;
@@ -46,11 +47,11 @@ int Lend(const OpenSocket& socket, std::span<sluice_zc_datagram> datagrams, int&
     datagram.send_back = 0;
     socklen_t length = sizeof(datagram.peer);
     StoreAddress(header.peer, family, reinterpret_cast<sockaddr*>(&datagram.peer), &length);
-    table::RingStep(side.lent_cursor);
+    table::RingStep(rare.lent_cursor);
     ++used;
   }
-  side.lent_datagrams += static_cast<uint32_t>(used);
-  entry.held_heads = side.lent_datagrams;
+  side.lent += static_cast<uint32_t>(used);
+  entry.held_heads = side.lent;
   return used != 0 ? 0 : EAGAIN;
 }
 
@@ -81,7 +82,7 @@ int TryLendFrom(const OpenSocket& socket, std::span<sluice_zc_datagram> datagram
 int TryLend(const OpenSocket& socket, std::span<sluice_zc_datagram> datagrams, int& used) {
   if (!HasTwins(socket)) return TryLendFrom(socket, datagrams, used);
   const OpenSocket lender = LenderOf(socket);
-  if (lender.side->lent_datagrams != 0) return TryLendFrom(lender, datagrams, used);
+  if (lender.side->lent != 0) return TryLendFrom(lender, datagrams, used);
   bool is_shut = false;
   int error = EAGAIN;
   VisitInTurn(socket, false, [&](const OpenSocket& member) {
@@ -95,7 +96,7 @@ int TryLend(const OpenSocket& socket, std::span<sluice_zc_datagram> datagrams, i
 // What is wrong with the settlement, before any of it is done: 0 or an errno.
 int Check(const OpenSocket& socket, const OpenSocket& lender,
           std::span<const sluice_zc_datagram> datagrams) {
-  if (datagrams.size() > lender.side->lent_datagrams) return EINVAL;
+  if (datagrams.size() > lender.side->lent) return EINVAL;
   bool sends = false;
   for (const sluice_zc_datagram& datagram : datagrams) {
     if (datagram.send_back == 0) continue;
@@ -121,8 +122,8 @@ void Settle(const OpenSocket& socket, std::span<const sluice_zc_datagram> datagr
     }
     table::RingStep(cursor);
   }
-  socket.side->lent_datagrams -= static_cast<uint32_t>(datagrams.size());
-  entry.held_heads = socket.side->lent_datagrams;
+  socket.side->lent -= static_cast<uint32_t>(datagrams.size());
+  entry.held_heads = socket.side->lent;
   entry.receive_consumer.bytes.store(entry.receive_consumer.bytes.load() + bytes);
   entry.receive_consumer.head.Release(cursor.position);  // pairs with Reclaim and ReadReply
 }

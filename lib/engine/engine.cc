@@ -39,6 +39,11 @@ udp::Config UdpConfig(const EngineConfig& config) {
 
 constexpr unsigned kTurnsBetweenPoolChecks = 64;
 
+// What idle sockets hold is taken back in rounds over all of them, a few at a time.
+constexpr Duration kSweepRound = Seconds(1);
+constexpr Duration kSweepStep = Milliseconds(8);
+constexpr uint32_t kSlotsPerSweep = 256;
+
 }  // namespace
 
 Engine::Engine(const EngineConfig& config, const table::Region& region, uint8_t lane)
@@ -106,6 +111,8 @@ unsigned Engine::Poll(Instant now) {
   CheckPool();
   if (now >= next_link_check_) [[unlikely]]
     CheckLinks(now);
+  if (now >= next_sweep_) [[unlikely]]
+    SweepIdle(now);
 
   unsigned work = ReceiveBursts(now);
   if (hand_over_ != nullptr) work += TakeHandedOver(now);
@@ -124,7 +131,11 @@ unsigned Engine::Poll(Instant now) {
   if (takers_ != 0) WakeTakers();
 
   ++counters_.Turns;
-  if (work == 0) ++counters_.IdleTurns;
+  if (work == 0) {
+    ++counters_.IdleTurns;
+  } else if (next_sweep_.is_never()) [[unlikely]] {
+    next_sweep_ = now + kSweepRound;
+  }
   if (report_state_.load(std::memory_order_acquire) == kReportAsked) [[unlikely]] {
     ServeReport(now);
   }
@@ -197,6 +208,20 @@ void Engine::CheckLinks(Instant now) {
   }
 }
 
+void Engine::SweepIdle(Instant now) {
+  switch (table_.SweepIdle(kSlotsPerSweep)) {
+    case table::SocketTable::Sweep::kGoesOn:
+      next_sweep_ = now + kSweepStep;
+      break;
+    case table::SocketTable::Sweep::kAgain:
+      next_sweep_ = now + kSweepRound;
+      break;
+    case table::SocketTable::Sweep::kDone:
+      next_sweep_ = Instant::Never();  // until the next turn that does something
+      break;
+  }
+}
+
 bool Engine::LaneEmpty() const {
   return region_.commands(lane_).empty(table::Region::kCommandMask) &&
          region_.doorbells(lane_).empty(region_.slot_queue_mask());
@@ -210,7 +235,8 @@ bool Engine::HasWork() {
 
 Instant Engine::NextDeadline() {
   if (HasWork()) return Instant::FromNanoseconds(0);
-  Instant next = std::min({ip_.NextDeadline(), tcp_.NextDeadline(), udp_.NextDeadline()});
+  Instant next =
+      std::min({ip_.NextDeadline(), tcp_.NextDeadline(), udp_.NextDeadline(), next_sweep_});
   if (transmit_left_) next = std::min(next, now_ + config_.transmit_retry);
   return next;
 }

@@ -164,6 +164,7 @@ class Engine {
   unsigned RunTimers(Instant now);
   void CheckPool();
   void CheckLinks(Instant now);
+  void SweepIdle(Instant now);
   bool LaneEmpty() const;
   bool HasWork();
   void DisarmPorts();
@@ -192,6 +193,7 @@ class Engine {
   bool copy_received_ = false;
   unsigned turns_to_pool_check_ = 0;
   Instant next_link_check_;
+  Instant next_sweep_ = Instant::Never();
 
   std::atomic<uint32_t> report_state_{kReportIdle};
   bool collecting_ = false;

@@ -8,8 +8,6 @@
 namespace sluice::ip {
 namespace {
 
-// Slots in use of a hundred, beyond which buckets pass on too much.
-constexpr uint64_t kLoadPercentMax = 75;
 constexpr unsigned kBucketsPerStep = 4;
 
 }  // namespace

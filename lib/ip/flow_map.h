@@ -3,7 +3,7 @@
 // Buckets are cache lines of seven slots that hold 32 bits of a keyed hash and the number; the key
 // itself stays with its owner, who is asked only when all 32 bits agree. A full bucket passes its
 // entries on to the next and counts them, so lookups end at the first bucket that passed none on,
-// and erasing leaves nothing behind. About 12 to 23 bytes a flow.
+// and erasing leaves nothing behind. 12 to 25 bytes a flow.
 //
 // Reserve at start what is expected. Beyond it the map grows by itself: a table of twice the size
 // is filled a few buckets at a time by the insertions and erasures that follow, so no packet waits
@@ -49,6 +49,9 @@ static_assert(sizeof(FlowKey) == 40);
 class FlowMap {
  public:
   static constexpr uint32_t kNone = 0xffffffff;
+  // What a flow costs at most, once there are more than were expected: just after the map has
+  // grown.
+  static constexpr uint32_t kFlowBytesMax = 25;
 
   FlowMap(const SipKey& key, uint32_t flows_expected);
 
@@ -124,6 +127,9 @@ class FlowMap {
     }
   };
   static_assert(sizeof(Bucket) == 64);
+  // Slots in use of a hundred, beyond which buckets pass on too much.
+  static constexpr uint64_t kLoadPercentMax = 75;
+  static_assert(sizeof(Bucket) * 2 * 100 <= kFlowBytesMax * kSlots * kLoadPercentMax);
 
   struct Table {
     std::unique_ptr<void, void (*)(void*)> memory{nullptr, nullptr};

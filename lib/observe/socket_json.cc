@@ -40,7 +40,6 @@ json OptionsJson(const table::Options& o) {
   options["send_timeout_ns"] = o.send_timeout_ns.load();
   options["send_buffer_bytes"] = o.send_buffer_bytes.load();
   options["receive_buffer_bytes"] = o.receive_buffer_bytes.load();
-  options["send_low_water_bytes"] = o.send_low_water_bytes.load();
   options["receive_low_water_bytes"] = o.receive_low_water_bytes.load();
   options["not_sent_low_water_bytes"] = o.not_sent_low_water_bytes.load();
   options["linger_s"] = o.linger_s.load();

@@ -150,10 +150,11 @@ void SetSocketDefaults(const Configuration& configuration, table::Options* optio
   const TcpSettings& tcp = configuration.tcp;
   options->send_buffer_bytes.store(tcp.send_buffer_bytes);
   options->receive_buffer_bytes.store(tcp.receive_buffer_bytes);
-  options->keepalive_idle_s.store(tcp.keepalive_idle_s);
-  options->keepalive_interval_s.store(tcp.keepalive_interval_s);
-  options->keepalive_count.store(tcp.keepalive_count);
-  options->fin_wait2_timeout_s.store(tcp.fin_wait2_s);
+  // The ranges of configuration_fields.h fit.
+  options->keepalive_idle_s.store(static_cast<uint16_t>(tcp.keepalive_idle_s));
+  options->keepalive_interval_s.store(static_cast<uint16_t>(tcp.keepalive_interval_s));
+  options->keepalive_count.store(static_cast<uint8_t>(tcp.keepalive_count));
+  options->fin_wait2_timeout_s.store(static_cast<uint16_t>(tcp.fin_wait2_s));
   options->congestion.store(tcp.congestion == CongestionControl::kNewReno
                                 ? table::Congestion::kNewReno
                                 : table::Congestion::kCubic);

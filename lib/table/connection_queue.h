@@ -38,10 +38,10 @@ class ConnectionQueue {
     if (head - state_.reclaim.position > state_.write.position - state_.reclaim.position) return;
     while (state_.reclaim.position != head && Step()) {
     }
-    if (state_.reclaim.position == state_.write.position && state_.write.block != kNone) {
-      region_.ReturnBlock(state_.write.block);
-      state_.write.block = kNone;
-      state_.reclaim.block = kNone;
+    if (state_.reclaim.position == state_.write.position && state_.write.in_block()) {
+      region_.ReturnBlock(state_.write.block());
+      state_.write.Leave();
+      state_.reclaim.Leave();
     }
   }
 
@@ -65,7 +65,7 @@ class ConnectionQueue {
     Reclaim();
     while (state_.reclaim.position != state_.write.position && Step()) {
     }
-    if (state_.write.block != kNone) region_.ReturnBlock(state_.write.block);
+    if (state_.write.in_block()) region_.ReturnBlock(state_.write.block());
     state_ = ConnectionState{};
   }
 

@@ -34,12 +34,13 @@ static_assert(sizeof(Descriptor) == 16);
 // Seven descriptors and the link to the next block: what a ring is made of.
 struct alignas(128) RingBlock {
   static constexpr uint32_t kSlots = 7;
+  static constexpr uint32_t kStride = 8;  // the size of a block, in descriptors
   Descriptor slots[kSlots];
   // In a ring, `next` is the next block, kNone at the end.
   FreeLink link;
   uint32_t unused[2];
 };
-static_assert(sizeof(RingBlock) == 128);
+static_assert(sizeof(RingBlock) == RingBlock::kStride * sizeof(Descriptor));
 
 // Stands at the start of the storage of a datagram's first buffer, in front of the payload.
 // Received: who sent it, where it was sent to and how. To send: the destination, and what ancillary

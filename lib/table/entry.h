@@ -2,8 +2,8 @@
 //
 // It lies in a region: plain words, indices and offsets, no pointers. Each field has one writer,
 // and fields with different writers stand in different cache lines. Line by line: who and where
-// (engine, rarely), the engine's ends of the rings, the application's ends, the application's own
-// notes, and the options (application, rarely).
+// (engine, rarely), the engine's ends of the rings, the application's ends, what only the
+// application reads, and the options (application, rarely).
 #pragma once
 
 #include <algorithm>
@@ -46,11 +46,21 @@ struct RingConsumer {
   Cell<uint32_t> bytes;  // payload bytes ever taken
 };
 
-// Where one side stands in a ring; its own business, kept in its own memory.
+// Where one side stands in a ring; its own business, kept in its own memory. The place is counted
+// in descriptors from the start of all blocks, so that block and slot are one word.
 struct Cursor {
+  static constexpr uint32_t kNowhere = 0xffffffff;
+
   uint32_t position = 0;
-  uint32_t block = 0xffffffff;
-  uint32_t slot = 0;
+  uint32_t place = kNowhere;
+
+  bool in_block() const { return place != kNowhere; }
+  uint32_t block() const { return place / RingBlock::kStride; }  // if it is in one
+  // Behind the last slot of its block, or in none.
+  bool at_end() const { return place % RingBlock::kStride == RingBlock::kSlots; }
+  bool stands_at_start(uint32_t block) const { return place == block * RingBlock::kStride; }
+  void Enter(uint32_t block) { place = block * RingBlock::kStride; }
+  void Leave() { place = kNowhere; }
 };
 
 // Events, with the numbers of POSIX poll and Linux epoll.
@@ -116,22 +126,23 @@ struct alignas(64) Entry {
   Cell<uint32_t> backlog;
   Cell<uint32_t> descriptor;  // the number the program knows it by, for tools; kNone: none
   Cell<uint32_t> process_id;
+  Cursor connection_cursor;  // the application's own
 
-  // Line 3, application only: notes and locks of its threads. The engine never reads them.
+  // Line 3, application only: notes and locks of its threads. The engine leaves them alone, but for
+  // SendQueue::GiveBackIdleBlock.
   alignas(64) Cell<uint32_t> send_lock;
   Cell<uint32_t> receive_lock;
   Cursor send_cursor;
   Cursor receive_cursor;
-  Cursor connection_cursor;
   uint32_t receive_offset;  // bytes already taken of the descriptor at receive_cursor
   uint32_t open_buffer;     // send buffer with room left that this side holds a reference on
   uint32_t open_used;       // bytes of it in use
   uint32_t held_heads;      // zero-copy: descriptors lent out and not yet given back
 
-  // Lines 4 and 5, application.
-  alignas(64) Options options;
+  // The end of line 3, and line 4: application.
+  Options options;
 };
-static_assert(sizeof(Entry) == 384);
+static_assert(sizeof(Entry) == 320);
 
 // Level-triggered readiness, computed from the entry's queues and flags alone, so both sides and
 // tools get the same answer.

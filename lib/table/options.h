@@ -51,31 +51,32 @@ enum class Congestion : uint8_t { kCubic, kNewReno };
 enum class MtuDiscover : uint8_t { kDont = 0, kWant = 1, kDo = 2, kProbe = 3 };
 
 struct Options {
-  Cell<uint64_t> flags;
+  // What only the application reads; the rest is one cache line of an entry.
   Cell<int64_t> receive_timeout_ns;  // SO_RCVTIMEO; 0: none
   Cell<int64_t> send_timeout_ns;     // SO_SNDTIMEO; 0: none
-  Cell<uint32_t> send_buffer_bytes;
-  Cell<uint32_t> receive_buffer_bytes;  // the engine raises it where it is not locked
-  Cell<uint32_t> send_low_water_bytes;
   Cell<uint32_t> receive_low_water_bytes;
+  Cell<uint32_t> priority;  // SO_PRIORITY
+
+  Cell<uint64_t> flags;
+  Cell<uint32_t> send_buffer_bytes;
+  Cell<uint32_t> receive_buffer_bytes;      // the engine raises it where it is not locked
   Cell<uint32_t> not_sent_low_water_bytes;  // TCP_NOTSENT_LOWAT
-  Cell<uint32_t> linger_s;
-  Cell<uint32_t> keepalive_idle_s;
-  Cell<uint32_t> keepalive_interval_s;
-  Cell<uint32_t> keepalive_count;
-  Cell<uint32_t> user_timeout_ms;        // RFC 5482; 0: the default
-  Cell<uint32_t> defer_accept_s;         // TCP_DEFER_ACCEPT
-  Cell<uint32_t> fin_wait2_timeout_s;    // TCP_LINGER2
-  Cell<uint32_t> window_clamp_bytes;     // TCP_WINDOW_CLAMP; 0: none
-  Cell<uint32_t> priority;               // SO_PRIORITY
-  Cell<uint32_t> mark;                   // SO_MARK
+  Cell<uint32_t> user_timeout_ms;           // RFC 5482; 0: the default
+  Cell<uint32_t> window_clamp_bytes;        // TCP_WINDOW_CLAMP; 0: none
+  Cell<uint32_t> mark;                      // SO_MARK
+  Cell<uint16_t> keepalive_idle_s;
+  Cell<uint16_t> keepalive_interval_s;
+  Cell<uint16_t> linger_s;
+  Cell<uint16_t> defer_accept_s;         // TCP_DEFER_ACCEPT
+  Cell<uint16_t> fin_wait2_timeout_s;    // TCP_LINGER2
   Cell<uint16_t> maximum_segment_bytes;  // TCP_MAXSEG; 0: from the path
   Cell<uint16_t> bound_interface;        // SO_BINDTODEVICE: 1-based index; 0: any
   Cell<uint16_t> multicast_interface_v4;
   Cell<uint16_t> multicast_interface_v6;
-  Cell<uint16_t> syn_retries;  // TCP_SYNCNT; 0: the default
-  Cell<int16_t> ttl;           // IP_TTL; -1: the default
-  Cell<int16_t> hop_limit;     // IPV6_UNICAST_HOPS; -1: the default
+  Cell<int16_t> ttl;        // IP_TTL; -1: the default
+  Cell<int16_t> hop_limit;  // IPV6_UNICAST_HOPS; -1: the default
+  Cell<uint8_t> keepalive_count;
+  Cell<uint8_t> syn_retries;  // TCP_SYNCNT; 0: the default
   Cell<uint8_t> tos;
   Cell<uint8_t> traffic_class;
   Cell<uint8_t> multicast_ttl;
@@ -88,7 +89,7 @@ struct Options {
   bool is_set(Flag flag) const { return (flags.load() & flag) != 0; }
   void Set(Flag flag, bool on) { on ? flags.SetBits(flag) : flags.ClearBits(flag); }
 };
-static_assert(sizeof(Options) <= 128);
+static_assert(sizeof(Options) == 24 + 64);
 
 // Word by word through the cells: a tool, or the engine, may be reading.
 void CopyOptions(const Options& from, Options& to);

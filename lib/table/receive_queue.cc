@@ -116,14 +116,12 @@ uint8_t* ReceiveQueue::OpenRoom(uint32_t& room) {
 
 // Pushes a descriptor for `length` bytes just written behind the used part of the open buffer.
 bool ReceiveQueue::PushOpen(uint32_t length) {
-  Descriptor descriptor{.buffer = state_.open_buffer,
-                        .length = length,
-                        .offset = static_cast<uint16_t>(state_.open_used)};
+  Descriptor descriptor{.buffer = state_.open_buffer, .length = length, .offset = state_.open_used};
   if (!RingPush(region_, producer_, consumer_, state_.write, descriptor)) {
     return false;
   }
   region_.AddReference(state_.open_buffer);
-  state_.open_used += length;
+  state_.open_used = static_cast<uint16_t>(state_.open_used + length);
   return true;
 }
 
@@ -225,9 +223,9 @@ void ReceiveQueue::Reclaim() {
 // Drained: the consumer will not look at the block again before the next first_position.
 void ReceiveQueue::ReleaseIfDrained() {
   if (state_.reclaim.position != state_.write.position) return;
-  region_.ReturnBlock(state_.write.block);
-  state_.write.block = kNone;
-  state_.reclaim.block = kNone;
+  region_.ReturnBlock(state_.write.block());
+  state_.write.Leave();
+  state_.reclaim.Leave();
   CloseOpenBuffer();
 }
 
@@ -277,7 +275,7 @@ void ReceiveQueue::Clear() {
     FreeDescriptor(RingAt(region_, state_.reclaim));
     RingStep(state_.reclaim);
   }
-  if (state_.write.block != kNone) region_.ReturnBlock(state_.write.block);
+  if (state_.write.in_block()) region_.ReturnBlock(state_.write.block());
   CloseOpenBuffer();
   state_ = ReceiveState{};
 }

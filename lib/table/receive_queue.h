@@ -22,8 +22,8 @@ struct ReceiveState {
   Cursor write;
   Cursor reclaim;                // first descriptor whose buffer is still held
   uint32_t open_buffer = kNone;  // buffer that small pieces are copied into
-  uint32_t open_used = 0;        // bytes of its storage in use
-  uint32_t mbufs_held = 0;
+  uint16_t open_used = 0;        // bytes of its storage in use
+  uint16_t mbufs_held = 0;       // modulo 2^16
 };
 
 class ReceiveQueue {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <cstdlib>
 #include <new>
 
@@ -55,6 +56,7 @@ Region::Region(void* memory, const RegionLimits& limits)
 size_t Region::BytesNeeded(const RegionLimits& limits) { return Geometry(limits).total; }
 
 Region Region::Format(void* memory, const RegionLimits& limits) {
+  assert(limits.blocks <= kBlocksMax);
   Geometry g(limits);
   Region region(memory, limits);
   RegionHeader* header = new (memory) RegionHeader();
@@ -80,7 +82,7 @@ std::optional<Region> Region::Attach(void* memory, size_t bytes) {
   if (header.magic != RegionHeader::kMagic ||
       header.layout_version != RegionHeader::kLayoutVersion || limits.sockets == 0 ||
       limits.lanes == 0 || limits.lanes > 256 || limits.sockets > kMbufBit ||
-      limits.buffers >= kMbufBit || BytesNeeded(limits) > bytes) {
+      limits.buffers >= kMbufBit || limits.blocks > kBlocksMax || BytesNeeded(limits) > bytes) {
     return std::nullopt;
   }
   return Region(memory, limits);

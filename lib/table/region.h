@@ -43,7 +43,7 @@ struct alignas(64) BufferHeader {
 
 struct RegionHeader {
   static constexpr uint64_t kMagic = 0x534c554943452d31;  // "SLUICE-1"
-  static constexpr uint32_t kLayoutVersion = 1;
+  static constexpr uint32_t kLayoutVersion = 2;
 
   uint64_t magic;
   uint32_t layout_version;
@@ -63,6 +63,9 @@ struct StorageCache {
 
 class Region {
  public:
+  // So many that a cursor's word names each of their descriptors, and one more.
+  static constexpr uint32_t kBlocksMax = (1u << 29) - 1;
+
   Region() = default;
 
   static size_t BytesNeeded(const RegionLimits& limits);
@@ -105,6 +108,10 @@ class Region {
   void ReturnBlock(uint32_t block) const;
   bool HasBlock(uint32_t block) const { return block < limits_.blocks; }
   RingBlock& block(uint32_t index) const { return blocks_[index]; }
+  // One of all blocks' descriptors, by a cursor's place.
+  Descriptor& descriptor(uint32_t place) const {
+    return reinterpret_cast<Descriptor*>(blocks_)[place];
+  }
   // How many are handed out; those in a cache are not, if this view uses it.
   uint32_t blocks_used() const;
   uint32_t buffers_used() const;

@@ -21,24 +21,23 @@ namespace sluice::table {
 // nothing, when no block is to be had.
 inline bool RingPush(const Region& region, RingProducer& producer, const RingConsumer& consumer,
                      Cursor& cursor, const Descriptor& descriptor) {
-  if (cursor.block == kNone || cursor.slot == RingBlock::kSlots) {
+  if (cursor.at_end()) {
     uint32_t block = region.TakeBlock();
     if (block == kNone) return false;
-    if (cursor.block == kNone) {
+    if (!cursor.in_block()) {
       producer.first_position.store(cursor.position);
       producer.first_block.store(block);
     } else {
-      region.block(cursor.block).link.next.store(block);
+      region.block(cursor.block()).link.next.store(block);
       // Keep the mark behind the consumer, so that it is not met again when positions wrap.
       uint32_t head = consumer.head.load();
       if (static_cast<int32_t>(head - producer.first_position.load()) > (1 << 30)) {
         producer.first_position.store(head - 1);
       }
     }
-    cursor.block = block;
-    cursor.slot = 0;
+    cursor.Enter(block);
   }
-  region.block(cursor.block).slots[cursor.slot++] = descriptor;
+  region.descriptor(cursor.place++) = descriptor;
   ++cursor.position;
   return true;
 }
@@ -51,10 +50,10 @@ inline void RingPublish(RingProducer& producer, const Cursor& cursor) {
 // Takes back what was pushed since `mark` was the cursor and not published.
 inline void RingUndo(const Region& region, RingProducer& producer, Cursor& cursor,
                      const Cursor& mark) {
-  uint32_t block = mark.block == kNone ? producer.first_block.load() : mark.block;
-  bool keep = mark.block != kNone;
+  bool keep = mark.in_block();
+  uint32_t block = keep ? mark.block() : producer.first_block.load();
   while (cursor.position != mark.position && region.HasBlock(block)) {
-    uint32_t next = block == cursor.block ? kNone : region.block(block).link.next.load();
+    uint32_t next = block == cursor.block() ? kNone : region.block(block).link.next.load();
     if (!keep) region.ReturnBlock(block);
     keep = false;
     block = next;
@@ -75,27 +74,26 @@ inline bool RingSettle(const Region& region, const RingProducer& producer, Curso
   uint32_t next;
   if (producer.first_position.load() == cursor.position) {
     next = producer.first_block.load();
-    if (next == cursor.block && cursor.slot == 0) return true;
-  } else if (cursor.block == kNone) {
-    return false;
-  } else if (cursor.slot == RingBlock::kSlots) {
-    next = region.block(cursor.block).link.next.load();
-    left = cursor.block;
-  } else {
+    if (cursor.stands_at_start(next)) return true;
+  } else if (!cursor.at_end()) {
     return true;
+  } else if (cursor.in_block()) {
+    left = cursor.block();
+    next = region.block(left).link.next.load();
+  } else {
+    return false;
   }
   if (!region.HasBlock(next)) return false;
-  cursor.block = next;
-  cursor.slot = 0;
+  cursor.Enter(next);
   return true;
 }
 
 inline Descriptor& RingAt(const Region& region, const Cursor& cursor) {
-  return region.block(cursor.block).slots[cursor.slot];
+  return region.descriptor(cursor.place);
 }
 
 inline void RingStep(Cursor& cursor) {
-  ++cursor.slot;
+  ++cursor.place;
   ++cursor.position;
 }
 

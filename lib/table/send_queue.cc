@@ -16,7 +16,7 @@ void SendQueue::FreeDescriptor(const Descriptor& descriptor) {
 void SendQueue::AdvanceFirst() {
   RingStep(state_.first);
   if (static_cast<int32_t>(state_.hint.position - state_.first.position) <= 0) {
-    state_.hint.block = kNone;
+    state_.hint.Leave();
   }
 }
 
@@ -61,6 +61,34 @@ void SendQueue::DropDatagram() {
   }
 }
 
+void SendQueue::DropOpenBuffer() {
+  if (region_.HasBuffer(entry_.open_buffer)) region_.DropReference(entry_.open_buffer);
+  entry_.open_buffer = kNone;
+}
+
+bool SendQueue::GiveBackIdleBlock() {
+  if (!state_.first.in_block() || RingHas(entry_.send_producer, state_.first)) return true;
+  // While the queue is drained the hint is nowhere, and its position free for this note.
+  if (state_.hint.position != state_.first.position) {
+    state_.hint.position = state_.first.position;
+    return false;
+  }
+  if (!TryEngineLock(entry_.send_lock)) return false;
+  // Nobody pushes now, and who pushed before has published.
+  Cursor& write = entry_.send_cursor;
+  const bool drained = !RingHas(entry_.send_producer, state_.first) &&
+                       write.position == state_.first.position && write.place == state_.first.place;
+  if (drained) {
+    write.Leave();
+    DropOpenBuffer();
+  }
+  EngineUnlock(entry_.send_lock);
+  if (!drained) return true;
+  region_.ReturnBlock(state_.first.block());
+  state_.first.Leave();
+  return true;
+}
+
 void SendQueue::Clear() {
   uint32_t left;
   while (RingHas(entry_.send_producer, state_.first) &&
@@ -69,11 +97,8 @@ void SendQueue::Clear() {
     FreeDescriptor(RingAt(region_, state_.first));
     AdvanceFirst();
   }
-  if (state_.first.block != kNone) region_.ReturnBlock(state_.first.block);
-  if (entry_.open_buffer != kNone && region_.HasBuffer(entry_.open_buffer)) {
-    region_.DropReference(entry_.open_buffer);
-    entry_.open_buffer = kNone;
-  }
+  if (state_.first.in_block()) region_.ReturnBlock(state_.first.block());
+  DropOpenBuffer();
   state_ = SendState{};
 }
 

@@ -17,6 +17,7 @@
 #include <span>
 #include <type_traits>
 
+#include "table/engine_lock.h"
 #include "table/ring.h"
 
 namespace sluice::table {
@@ -26,8 +27,10 @@ struct SendState {
   Cursor first;               // descriptor with the first unreleased byte
   uint32_t first_offset = 0;  // bytes of it that are released
   uint32_t released = 0;      // bytes ever released
-  Cursor hint;                // a descriptor further on, where the last Read ended
-  uint32_t hint_bytes = 0;    // distance of its first byte, counted as `released` is
+  // A descriptor further on, where the last Read ended, and the distance of its first byte, counted
+  // as `released` is. Nowhere while the queue is drained: see GiveBackIdleBlock.
+  Cursor hint;
+  uint32_t hint_bytes = 0;
 };
 
 class SendQueue {
@@ -69,12 +72,18 @@ class SendQueue {
     return entry_.send_producer.tail.Acquire() - state_.first.position;  // pairs with RingPublish
   }
 
+  // Gives back the block, and the buffer with room left, of a queue that the last call found
+  // drained, too, and nothing has passed since: both sides forget them. Takes the socket's
+  // send_lock if that is free. False: worth another call in a while.
+  bool GiveBackIdleBlock();
+
   // Frees all that is left; the application no longer pushes.
   void Clear();
 
  private:
   void FreeDescriptor(const Descriptor& descriptor);
   void AdvanceFirst();
+  void DropOpenBuffer();
   void PublishHead() {
     entry_.send_consumer.head.Release(state_.first.position);
     entry_.send_consumer.bytes.Release(state_.released);
@@ -90,7 +99,7 @@ bool SendQueue::Read(uint32_t offset, uint32_t length, Sink&& sink) {
   uint32_t start = state_.released + offset;
   Cursor cursor = state_.first;
   uint32_t at = state_.released - state_.first_offset;  // first byte of the cursor's descriptor
-  if (state_.hint.block != kNone && static_cast<int32_t>(start - state_.hint_bytes) >= 0) {
+  if (state_.hint.in_block() && static_cast<int32_t>(start - state_.hint_bytes) >= 0) {
     cursor = state_.hint;
     at = state_.hint_bytes;
   }

@@ -2,6 +2,7 @@
 
 #include <cassert>
 #include <new>
+#include <utility>
 
 namespace sluice::table {
 
@@ -11,7 +12,6 @@ void CopyOptions(const Options& from, Options& to) {
   to.send_timeout_ns.store(from.send_timeout_ns.load());
   to.send_buffer_bytes.store(from.send_buffer_bytes.load());
   to.receive_buffer_bytes.store(from.receive_buffer_bytes.load());
-  to.send_low_water_bytes.store(from.send_low_water_bytes.load());
   to.receive_low_water_bytes.store(from.receive_low_water_bytes.load());
   to.not_sent_low_water_bytes.store(from.not_sent_low_water_bytes.load());
   to.linger_s.store(from.linger_s.load());
@@ -54,7 +54,6 @@ void SetDefaults(Options& o) {
   o.flags.store(kMulticastLoopV4 | kMulticastLoopV6 | kMulticastAllV4 | kMulticastAllV6);
   o.send_buffer_bytes.store(256 * 1024);
   o.receive_buffer_bytes.store(128 * 1024);
-  o.send_low_water_bytes.store(1);
   o.receive_low_water_bytes.store(1);
   o.keepalive_idle_s.store(7200);  // RFC 1122 section 4.2.3.6
   o.keepalive_interval_s.store(75);
@@ -66,6 +65,14 @@ void SetDefaults(Options& o) {
   o.multicast_hops.store(1);
   o.mtu_discover_v4.store(MtuDiscover::kWant);
   o.mtu_discover_v6.store(MtuDiscover::kWant);
+}
+
+void ReclaimThirdQueue(Socket socket) {
+  if (socket.type() == Type::kStream) {
+    socket.connection_queue().Reclaim();
+  } else {
+    socket.error_queue().Reclaim();
+  }
 }
 
 uint32_t ShareStart(const RegionLimits& limits, uint32_t lane) {
@@ -82,6 +89,7 @@ SocketTable::SocketTable(const Region& region, uint8_t lane)
       first_(ShareStart(region.limits(), lane)),
       end_(ShareStart(region.limits(), lane + 1u)),
       fresh_(first_),
+      swept_(first_),
       next_socket_id_(lane + uint64_t{1}) {
   sides_ = std::make_unique<EngineSide[]>(end_ - first_);
   region_.UseCache(&storage_);
@@ -144,8 +152,6 @@ Handle SocketTable::Open(Type type, uint8_t protocol, uint8_t family, Status sta
   EngineSide& side = sides_[index - first_];
   side.send = SendState{};
   side.receive = ReceiveState{};
-  side.errors = ReceiveState{};
-  if (type == Type::kStream) side.connection = ConnectionState{};
   side.control_block = EngineSide::kNoControlBlock;
   side.type = type;
   side.status = status;
@@ -210,11 +216,7 @@ void SocketTable::Close(Socket socket) {
   EngineSide& side = socket.side();
   Entry& entry = socket.entry();
   assert((side.generation & 1) == 1);
-  if (side.type == Type::kStream) {
-    socket.connection_queue().Clear();
-  } else {
-    socket.error_queue().Clear();
-  }
+  if (socket.has_third_queue()) CloseThirdQueue(socket);
   socket.send_queue().Clear();
   socket.receive_queue().Clear();
   socket.SetStatus(Status::kTerminated);
@@ -225,6 +227,46 @@ void SocketTable::Close(Socket socket) {
   --open_;
   ++counters_.closed;
 }
+
+bool SocketTable::OpenThirdQueue(EngineSide& side) {
+  if (side.third != 0) return true;
+  if (!free_third_queues_.empty()) {
+    side.third = free_third_queues_.back();
+    free_third_queues_.pop_back();
+    third_queues_[side.third - 1u] = ThirdQueue{};
+    return true;
+  }
+  if (third_queues_.size() == UINT16_MAX) return false;
+  third_queues_.emplace_back();
+  side.third = static_cast<uint16_t>(third_queues_.size());
+  return true;
+}
+
+void SocketTable::CloseThirdQueue(Socket socket) {
+  if (socket.type() == Type::kStream) {
+    socket.connection_queue().Clear();
+  } else {
+    socket.error_queue().Clear();
+  }
+  free_third_queues_.push_back(socket.side().third);
+  socket.side().third = 0;
+}
+
+SocketTable::Sweep SocketTable::SweepIdle(uint32_t budget) {
+  for (; budget != 0 && swept_ < fresh_; --budget, ++swept_) {
+    const Socket socket = At(swept_);
+    if (!socket) continue;
+    const EngineSide& side = socket.side();
+    if (side.receive.write.in_block()) socket.receive_queue().Reclaim();
+    if (side.third != 0) ReclaimThirdQueue(socket);
+    if (side.send.first.in_block() && !socket.send_queue().GiveBackIdleBlock()) sweep_again_ = true;
+  }
+  if (swept_ < fresh_) return Sweep::kGoesOn;
+  swept_ = first_;
+  return std::exchange(sweep_again_, false) ? Sweep::kAgain : Sweep::kDone;
+}
+
+bool Socket::OpenThirdQueue() const { return table_->OpenThirdQueue(side()); }
 
 void Socket::SetStatus(Status status) const {
   Entry& e = entry();

@@ -8,7 +8,9 @@
 //   socket.Notify(kEventIn);
 #pragma once
 
+#include <cassert>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -20,22 +22,24 @@
 
 namespace sluice::table {
 
-// What the engine keeps of a socket outside the region.
-struct EngineSide {
+// What the engine keeps of a socket outside the region: one cache line.
+struct alignas(64) EngineSide {
   static constexpr uint32_t kNoControlBlock = 0xffffffff;
 
   SendState send;
   ReceiveState receive;
-  union {
-    ConnectionState connection;  // listeners
-    ReceiveState errors;         // all others: the error queue
-  };
   uint32_t control_block = kNoControlBlock;  // index in the protocol's own table
   uint32_t generation = 0;                   // the truth; the entry's copy may be scribbled on
   Type type = Type::kNone;                   // likewise
   Status status = Status::kTerminated;       // likewise
+  uint16_t third = 0;                        // 1 + index of its ThirdQueue; 0: it has none
+};
+static_assert(sizeof(EngineSide) == 64);
 
-  EngineSide() : errors() {}
+// The engine's notes on the queue that few sockets use.
+struct ThirdQueue {
+  ConnectionState connection;  // listeners
+  ReceiveState errors;         // all others: the error queue
 };
 
 struct TableCounters {
@@ -66,6 +70,9 @@ class Socket {
   inline ReceiveQueue receive_queue() const;
   inline ReceiveQueue error_queue() const;
   inline ConnectionQueue connection_queue() const;
+  // The last two exist from the first call of this one on. False: too many sockets have one.
+  bool OpenThirdQueue() const;
+  bool has_third_queue() const { return side().third != 0; }
 
   Type type() const { return side().type; }
   Status status() const { return side().status; }
@@ -116,10 +123,22 @@ class SocketTable {
   // listener's queue must have been ended before.
   void Close(Socket socket);
 
+  // Looks at `budget` slots, going on where the last call ended, and takes back what idle sockets
+  // hold: what the application has read and was not noticed yet, and the block of a drained send
+  // queue that has been idle since the last round.
+  enum class Sweep : uint8_t {
+    kGoesOn,  // the round has not ended
+    kAgain,   // it has, and the next one may find something
+    kDone,    // it has, and there is nothing to be found until more arrives or is sent
+  };
+  Sweep SweepIdle(uint32_t budget);
+
  private:
   friend class Socket;
   void ResetEntry(Entry& entry);
   bool Owns(uint32_t index) const { return index >= first_ && index < end_; }
+  bool OpenThirdQueue(EngineSide& side);
+  void CloseThirdQueue(Socket socket);
 
   StorageCache storage_;
   Region region_;  // this engine's view
@@ -127,12 +146,16 @@ class SocketTable {
   std::unique_ptr<Options> defaults_;
   std::unique_ptr<EngineSide[]> sides_;
   std::vector<uint32_t> free_;
+  std::deque<ThirdQueue> third_queues_;
+  std::vector<uint16_t> free_third_queues_;  // as EngineSide::third counts
   // Each lane has a share of the slots of its own: first_ to end_ - 1.
   uint32_t first_;
   uint32_t end_;
   uint32_t fresh_;  // the lowest slot never used
   uint32_t open_ = 0;
-  uint64_t next_socket_id_;  // counts in steps of lanes: unique in the region
+  uint32_t swept_;            // the slot that SweepIdle looks at next
+  bool sweep_again_ = false;  // this round has left something to the next
+  uint64_t next_socket_id_;   // counts in steps of lanes: unique in the region
   TableCounters counters_;
 };
 
@@ -143,10 +166,13 @@ inline const Region& Socket::region() const { return table_->region_; }
 inline SendQueue Socket::send_queue() const { return {region(), entry(), side().send}; }
 inline ReceiveQueue Socket::receive_queue() const { return {region(), entry(), side().receive}; }
 inline ReceiveQueue Socket::error_queue() const {
-  return ReceiveQueue::ErrorQueue(region(), entry(), side().errors);
+  assert(has_third_queue());
+  return ReceiveQueue::ErrorQueue(region(), entry(),
+                                  table_->third_queues_[side().third - 1u].errors);
 }
 inline ConnectionQueue Socket::connection_queue() const {
-  return {region(), entry(), side().connection};
+  assert(has_third_queue());
+  return {region(), entry(), table_->third_queues_[side().third - 1u].connection};
 }
 
 }  // namespace sluice::table

@@ -1,5 +1,5 @@
 // The control block of a connection: the variables of RFC 9293 section 3.3.1 and what recovery,
-// timers and buffers need beside them. Private memory of the engine, 448 bytes at most.
+// timers and buffers need beside them. Private memory of the engine, 440 bytes at most.
 //
 // What only few connections need at a time stands elsewhere: packets that arrived out of order
 // (assembler.h), SACK blocks of the peer (scoreboard.h). Half-open connections of a listener and
@@ -211,6 +211,6 @@ struct Connection {
   uint64_t bytes_acked = 0;
   uint64_t bytes_received = 0;
 };
-static_assert(sizeof(Connection) <= 448);
+static_assert(sizeof(Connection) <= 440);
 
 }  // namespace sluice::tcp

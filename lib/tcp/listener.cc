@@ -48,7 +48,7 @@ table::Result StartListening(Core& core, table::Socket socket, uint32_t backlog)
   }
   if (KindOf(socket) != BlockKind::kBinding) return table::Result::kInvalid;
   const uint32_t binding = BlockOf(socket);
-  const uint32_t index = core.listeners.Take();
+  const uint32_t index = socket.OpenThirdQueue() ? core.listeners.Take() : kNone;
   if (index == kNone) {
     ++core.counters.ListenersFull;
     return table::Result::kNoBuffers;

@@ -33,7 +33,7 @@ uint32_t ChoicesOf(const table::Options& options, const table::DatagramHeader& h
 
 void Stack::Doorbell(Instant now, table::Socket socket) {
   socket.receive_queue().Reclaim();
-  socket.error_queue().Reclaim();
+  if (socket.has_third_queue()) socket.error_queue().Reclaim();
   const uint32_t block = BlockOf(socket);
   if (At(block).pending) return;  // has its turn at the end of the burst
   if (!Drain(now, block, config_.send_budget)) MarkPending(block);

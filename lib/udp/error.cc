@@ -99,9 +99,12 @@ void Stack::Error(Instant now, ip::Inbound& inbound, bool ours) {
 // Takes the packet. Sets SO_ERROR too, as Linux does, so that whoever waits looks.
 bool Stack::QueueReport(table::Socket socket, const table::DatagramHeader& header,
                         rte_mbuf* packet) {
-  table::ReceiveQueue queue = socket.error_queue();
-  bool queued =
-      queue.descriptors() < config_.error_reports_max && queue.PushDatagram(header, packet, true);
+  bool queued = false;
+  if (socket.OpenThirdQueue()) {
+    table::ReceiveQueue queue = socket.error_queue();
+    queued =
+        queue.descriptors() < config_.error_reports_max && queue.PushDatagram(header, packet, true);
+  }
   if (queued) {
     ++counters_.UdpErrorReports;
   } else {

@@ -43,7 +43,6 @@ void DescriptorRing(benchmark::State& state) {
   RingProducer producer{};
   RingConsumer consumer{};
   Cursor in{}, out{};
-  in.block = out.block = kNone;
   const int64_t burst = state.range(0);
   uint32_t left;
   for (auto _ : state) {

@@ -75,6 +75,7 @@ void FakeEngine::RunOnce() {
   for (uint32_t lane = 0; lane < tables_.size(); ++lane) {
     table::Command command;
     while (region_.commands(lane).Pop(command, table::Region::kCommandMask)) Obey(lane, command);
+    tables_[lane]->SweepIdle(64);
     uint32_t index;
     while (region_.doorbells(lane).Pop(index, region_.slot_queue_mask())) {
       table::Socket socket = tables_[lane]->At(index);
@@ -329,6 +330,7 @@ void FakeEngine::DeliverDatagram(int fd, std::string_view bytes,
 
 void FakeEngine::DeliverError(int fd, std::string_view bytes, const table::DatagramHeader& header) {
   table::Socket socket = At(fd);
+  Must(socket.OpenThirdQueue());
   Must(socket.error_queue().PushDatagram(header, Packet(bytes), false));
   socket.Notify(table::kEventErr);
 }
@@ -367,6 +369,7 @@ table::Handle FakeEngine::Arrive(int listener, int lane) {
   table::Entry& entry = region_.entry(handle.index);
   entry.local.Store(kHere);
   entry.remote.Store(kPeer);
+  Must(socket.OpenThirdQueue());
   Must(socket.connection_queue().Push(handle));
   socket.Notify(table::kEventIn);
   return handle;

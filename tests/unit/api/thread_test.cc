@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "api/lock.h"
 #include "api/socket_calls.h"
 #include "fake_engine.h"
 
@@ -208,6 +209,36 @@ TEST_CASE("commands from many threads are each answered") {
   }
   for (std::thread& thread : threads) thread.join();
   CHECK(wrong == 0);
+}
+
+TEST_CASE("an engine takes a lock that is free, and nobody waits for it in vain") {
+  constexpr uint64_t kRounds = 20000;
+  constexpr uint64_t kThreads = 3;
+  table::Cell<uint32_t> lock;
+  uint64_t count = 0, taken = 0;  // under the lock
+  std::atomic<bool> stop{false};
+  std::thread engine([&] {
+    while (!stop) {
+      if (!table::TryEngineLock(lock)) continue;
+      ++count;
+      ++taken;
+      table::EngineUnlock(lock);
+    }
+  });
+  std::vector<std::thread> threads;
+  for (uint64_t i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      for (uint64_t round = 0; round < kRounds; ++round) {
+        LockHolder holder(lock);
+        if (++count % 64 == 0) std::this_thread::yield();  // others come, and sleep
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  stop = true;
+  engine.join();
+  CHECK(count == kThreads * kRounds + taken);
+  CHECK(lock.load() == Lock::kFree);
 }
 
 }  // namespace

@@ -175,6 +175,7 @@ TEST_CASE("the error queue is a queue of its own") {
   DatagramHeader report = From(7);
   report.error_origin = 2;
   report.error = static_cast<uint8_t>(Result::kRefused);
+  REQUIRE(socket.OpenThirdQueue());
   REQUIRE(socket.error_queue().PushDatagram(report, Packet(pool, "quoted"), false));
   CHECK((Readiness(socket.entry()) & kEventErr) != 0);
   CHECK((Readiness(socket.entry()) & kEventIn) == 0);

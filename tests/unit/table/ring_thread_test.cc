@@ -55,6 +55,59 @@ TEST_CASE("a stream survives an application and an engine in two threads, sendin
   CHECK(f.blocks_used() == 0);
 }
 
+// Takes a lock as an application's thread does (api/lock.h), but without sleep.
+class Held {
+ public:
+  explicit Held(Cell<uint32_t>& word) : word_(word) {
+    uint32_t expected = kLockFree;
+    while (!word_.atomic().compare_exchange_strong(expected, kLockHeld)) {
+      expected = kLockFree;
+      std::this_thread::yield();
+    }
+  }
+  ~Held() { word_.Release(kLockFree); }
+
+ private:
+  Cell<uint32_t>& word_;
+};
+
+TEST_CASE("an engine takes back the block of an idle queue while the application sends") {
+  constexpr uint32_t kMessages = 50'000;
+  Fixture f({.sockets = 4, .buffers = 64, .buffer_bytes = 512, .blocks = 64});
+  Socket socket = f.OpenStream();
+  std::thread application([&] {
+    SendWriter writer(f.region, socket.entry());
+    for (uint32_t sent = 0; sent < kMessages;) {
+      const uint8_t byte = ByteAt(sent);
+      Held held(socket.entry().send_lock);
+      if (SendQueueBytes(socket.entry()) < 3) sent += writer.Write({&byte, 1});
+    }
+  });
+  bool right = true;
+  uint32_t given_back = 0;
+  SendQueue queue = socket.send_queue();
+  for (uint32_t released = 0; released < kMessages && right;) {
+    if (queue.bytes() != 0) {
+      right = queue.Read(0, 1, [&](std::span<const uint8_t> bytes) {
+        right = right && bytes[0] == ByteAt(released);
+      }) && right;
+      right = queue.Release(1) && right;
+      ++released;
+    }
+    const bool had = socket.side().send.first.in_block();
+    queue.GiveBackIdleBlock();
+    queue.GiveBackIdleBlock();
+    if (had && !socket.side().send.first.in_block()) ++given_back;
+  }
+  application.join();
+  CHECK(right);
+  CHECK(given_back > 0);
+  CHECK(socket.entry().send_lock.load() == kLockFree);
+  f.table.Close(socket);
+  CHECK(f.buffers_used() == 0);
+  CHECK(f.blocks_used() == 0);
+}
+
 TEST_CASE("a stream survives an application and an engine in two threads, receiving") {
   Fixture f({.sockets = 4, .buffers = 64, .buffer_bytes = 512, .blocks = 64});
   PlainPool pool(64);

@@ -1,8 +1,12 @@
 #include "table/socket_table.h"
 
+#include <rte_mbuf.h>
+
 #include <catch2/catch.hpp>
 #include <set>
+#include <vector>
 
+#include "base/plain_pool.h"
 #include "tests/unit/table/fixture.h"
 
 namespace sluice::table {
@@ -121,6 +125,7 @@ TEST_CASE("a doorbell stands in the queue once") {
 TEST_CASE("the connection queue carries handles and gives its blocks back") {
   Fixture f({.sockets = 64, .buffers = 4, .blocks = 4});
   Socket listener = f.OpenStream(Status::kListening);
+  REQUIRE(listener.OpenThirdQueue());
   CHECK(Readiness(listener.entry()) == 0);
   for (uint32_t round = 0; round < 100; ++round) {
     for (uint32_t i = 0; i < 10; ++i) REQUIRE(listener.connection_queue().Push({i, round}));
@@ -144,6 +149,104 @@ TEST_CASE("the connection queue carries handles and gives its blocks back") {
   listener.connection_queue().Push({10, 1});
   listener.connection_queue().Clear();
   CHECK(f.blocks_used() == 0);
+}
+
+TEST_CASE("an idle socket holds no storage") {
+  Fixture f;
+  Socket socket = f.OpenStream();
+  Entry& entry = socket.entry();
+  SendWriter writer(f.region, entry);
+  const std::vector<uint8_t> message(10, 'x');
+  const auto exchange = [&] {
+    REQUIRE(writer.Write(message) == 10);
+    REQUIRE(socket.send_queue().Release(10));
+  };
+  using Sweep = SocketTable::Sweep;
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i <= round; ++i) exchange();
+    CHECK(f.blocks_used() == 1);
+    CHECK(f.table.SweepIdle(64) == Sweep::kAgain);
+    exchange();
+    CHECK(f.table.SweepIdle(64) == Sweep::kAgain);  // it was not idle since the last round
+    CHECK(f.blocks_used() == 1);
+    CHECK(f.table.SweepIdle(64) == Sweep::kDone);
+    CHECK(f.blocks_used() == 0);
+  }
+
+  SECTION("what is not acknowledged stays") {
+    REQUIRE(writer.Write(message) == 10);
+    CHECK(f.table.SweepIdle(64) == Sweep::kDone);
+    CHECK(f.table.SweepIdle(64) == Sweep::kDone);
+    CHECK(f.blocks_used() == 1);
+    CHECK(socket.send_queue().Release(10));
+  }
+  SECTION("small writes behind each other leave a buffer with room") {
+    REQUIRE(writer.Write(message) == 10);
+    REQUIRE(writer.Write(message) == 10);
+    REQUIRE(socket.send_queue().Release(20));
+    CHECK(f.buffers_used() == 1);
+    CHECK(f.table.SweepIdle(64) == Sweep::kAgain);
+    CHECK(f.table.SweepIdle(64) == Sweep::kDone);
+    CHECK(f.buffers_used() == 0);
+    CHECK(writer.Write(message) == 10);
+    CHECK(socket.send_queue().Release(10));
+  }
+  SECTION("the application is in the middle of a call") {
+    exchange();
+    CHECK(f.table.SweepIdle(64) == Sweep::kAgain);
+    entry.send_lock.store(kLockHeld);
+    CHECK(f.table.SweepIdle(64) == Sweep::kAgain);
+    CHECK(f.blocks_used() == 1);
+    entry.send_lock.store(kLockFree);
+    CHECK(f.table.SweepIdle(64) == Sweep::kDone);
+    CHECK(f.blocks_used() == 0);
+    CHECK(entry.send_lock.load() == kLockFree);
+  }
+  SECTION("a few slots at a time") {
+    f.OpenStream();
+    exchange();
+    CHECK(f.table.SweepIdle(1) == Sweep::kGoesOn);
+    CHECK(f.table.SweepIdle(1) == Sweep::kAgain);
+  }
+  f.table.Close(socket);
+  CHECK(f.blocks_used() == 0);
+}
+
+TEST_CASE("what an idle socket has read is taken back without its doorbell") {
+  Fixture f;
+  Socket socket = f.OpenStream();
+  using Sweep = SocketTable::Sweep;
+  PlainPool pool(4);
+  f.ShareMbufs(pool.get());
+  rte_mbuf* packet = rte_pktmbuf_alloc(pool.get());
+  rte_pktmbuf_append(packet, 100);
+  REQUIRE(socket.receive_queue().Push(packet, false));
+  CHECK(f.table.SweepIdle(64) == Sweep::kDone);
+  CHECK(f.blocks_used() == 1);
+  ReceiveReader(f.region, socket.entry()).Discard(100);
+  CHECK(pool.available() == 3);
+  CHECK(f.table.SweepIdle(64) == Sweep::kDone);
+  CHECK(f.blocks_used() == 0);
+  CHECK(pool.available() == 4);
+  f.table.Close(socket);
+}
+
+TEST_CASE("a slot that is used again starts without the queue that few need") {
+  Fixture f;
+  for (uint32_t round = 0; round < 3; ++round) {
+    Socket first = f.OpenStream(), second = f.OpenStream();
+    CHECK_FALSE(first.has_third_queue());
+    REQUIRE(first.OpenThirdQueue());
+    REQUIRE(second.OpenThirdQueue());
+    REQUIRE(first.OpenThirdQueue());
+    REQUIRE(first.connection_queue().Push({1, round}));
+    REQUIRE(second.connection_queue().Push({2, round}));
+    CHECK(ReadConnection(f.region, first.entry()) == Handle{1, round});
+    f.table.Close(first);
+    CHECK(ReadConnection(f.region, second.entry()) == Handle{2, round});
+    f.table.Close(second);
+    CHECK(f.blocks_used() == 0);
+  }
 }
 
 TEST_CASE("readiness follows queues, flags and errors") {

@@ -278,7 +278,7 @@ TEST_CASE("a scribbled send queue fails and leads nowhere") {
     CHECK_FALSE(queue.Release(1000));
   }
   SECTION("a buffer that does not exist") {
-    RingAt(f.region, {.position = 0, .block = 0, .slot = 0}).buffer = 0x7fffffff;
+    RingAt(f.region, {.position = 0, .place = 0}).buffer = 0x7fffffff;
     ReadAll(queue, 0, 100, whole);
     CHECK_FALSE(whole);
   }
