@@ -195,16 +195,16 @@ void SocketTable::Prefetch(uint32_t index) const {
 void SocketTable::PrefetchBlocks(uint32_t index) const {
   if (!Owns(index)) return;
   const EngineSide& side = sides_[index - first_];
-  for (const uint32_t block : {side.send.first.block, side.receive.write.block}) {
-    if (region_.HasBlock(block)) PrefetchAll(region_.block(block));
+  for (const Cursor& cursor : {side.send.first, side.receive.write}) {
+    if (region_.HasBlock(cursor.block())) PrefetchAll(region_.block(cursor.block()));
   }
 }
 
 void SocketTable::PrefetchBuffers(uint32_t index) const {
   if (!Owns(index)) return;
   const Cursor& first = sides_[index - first_].send.first;
-  if (!region_.HasBlock(first.block) || first.slot >= RingBlock::kSlots) return;
-  const uint32_t buffer = region_.block(first.block).slots[first.slot].buffer;
+  if (!region_.HasBlock(first.block()) || first.at_end()) return;
+  const uint32_t buffer = RingAt(region_, first).buffer;
   if (region_.HasBuffer(buffer)) __builtin_prefetch(&region_.buffer_header(buffer), 1);
 }
 
