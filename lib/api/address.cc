@@ -25,8 +25,8 @@ Endpoint FromV4(const sockaddr* address) {
 
 }  // namespace
 
-int ParseAddress(const sockaddr* address, socklen_t length, int family, bool v4_too,
-                 Endpoint& endpoint) {
+int internal::ParseAnyAddress(const sockaddr* address, socklen_t length, int family, bool v4_too,
+                              Endpoint& endpoint) {
   if (address == nullptr) return EFAULT;
   if (length < sizeof(address->sa_family)) return EINVAL;
   if (family == AF_INET || (v4_too && address->sa_family == AF_INET)) {
@@ -48,7 +48,8 @@ int ParseAddress(const sockaddr* address, socklen_t length, int family, bool v4_
   return 0;
 }
 
-void StoreAddress(const Endpoint& endpoint, int family, sockaddr* address, socklen_t* length) {
+void internal::StoreAnyAddress(const Endpoint& endpoint, int family, sockaddr* address,
+                               socklen_t* length) {
   if (address == nullptr || length == nullptr) return;
   if (family == AF_INET) {
     sockaddr_in in{};

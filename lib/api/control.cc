@@ -22,12 +22,6 @@ namespace {
 
 using table::DatagramHeader;
 
-// The options that add something to what is received.
-constexpr uint64_t kAsksForControl =
-    table::kPacketInfoV4 | table::kPacketInfoV6 | table::kReceiveTtl | table::kReceiveTos |
-    table::kReceiveHopLimit | table::kReceiveTrafficClass | table::kReceiveOriginalDestination |
-    table::kTimestamp | table::kTimestampNs;
-
 // Fills a control buffer as Linux does: what does not fit is cut off and MSG_CTRUNC says so.
 class ControlWriter {
  public:
@@ -218,7 +212,7 @@ int ParseIpv6(const cmsghdr& cmsg, const uint8_t* value, DatagramHeader& header)
 }  // namespace
 
 void StoreControl(const OpenSocket& socket, const ReceivedDatagram& datagram, msghdr& message) {
-  if (!datagram.is_error && (socket.entry->options.flags.load() & kAsksForControl) == 0) {
+  if (!datagram.is_error && !AsksForControl(socket)) {
     message.msg_controllen = 0;
     return;
   }

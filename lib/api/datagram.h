@@ -41,6 +41,15 @@ inline bool LacksPort(const table::Entry& entry, table::Status status) {
 // The size of the datagram that stands first; -1: none.
 int64_t FirstDatagramBytes(const OpenSocket& socket);
 
+// Whether an option of the socket adds something to what is received.
+inline bool AsksForControl(const OpenSocket& socket) {
+  constexpr uint64_t kOptions = table::kPacketInfoV4 | table::kPacketInfoV6 | table::kReceiveTtl |
+                                table::kReceiveTos | table::kReceiveHopLimit |
+                                table::kReceiveTrafficClass | table::kReceiveOriginalDestination |
+                                table::kTimestamp | table::kTimestampNs;
+  return (socket.entry->options.flags.load() & kOptions) != 0;
+}
+
 // Ancillary data (control.cc). Writes what the socket's options ask for to message.msg_control
 // and sets msg_controllen and MSG_CTRUNC.
 void StoreControl(const OpenSocket& socket, const ReceivedDatagram& datagram, msghdr& message);

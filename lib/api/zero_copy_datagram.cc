@@ -38,8 +38,8 @@ int Lend(const OpenSocket& socket, std::span<sluice_zc_datagram> datagrams, int&
     const Descriptor& descriptor = table::RingAt(state.region, rare.lent_cursor);
     constexpr uint16_t kWhole = table::kDatagramStart | table::kDatagramEnd;
     if ((descriptor.flags & kWhole) != kWhole) return used == 0 ? EMSGSIZE : 0;
-    table::DatagramHeader header;
-    std::memcpy(&header, state.region.Storage(descriptor), sizeof(header));
+    const auto& header =
+        *reinterpret_cast<const table::DatagramHeader*>(state.region.Storage(descriptor));
     const std::span<uint8_t> payload = state.region.Payload(descriptor);
     datagram.data = payload.data();
     datagram.length = payload.size();

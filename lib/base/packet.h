@@ -22,4 +22,35 @@ inline void ReturnSegment(rte_mbuf* segment) {
   if (object != nullptr) rte_mempool_generic_put(segment->pool, &object, 1, nullptr);
 }
 
+// Gives segments back many at a time: as ReturnSegment for each, by the time it goes.
+class ReturnedSegments {
+ public:
+  ReturnedSegments() = default;
+  ~ReturnedSegments() { Flush(); }
+  ReturnedSegments(const ReturnedSegments&) = delete;
+  ReturnedSegments& operator=(const ReturnedSegments&) = delete;
+
+  void Add(rte_mbuf* segment) {
+    segment = rte_pktmbuf_prefree_seg(segment);
+    if (segment == nullptr) return;
+    if (count_ == kMost || segment->pool != pool_) [[unlikely]] {
+      Flush();
+      pool_ = segment->pool;
+    }
+    objects_[count_++] = segment;
+  }
+
+ private:
+  static constexpr unsigned kMost = 32;
+
+  void Flush() {
+    if (count_ != 0) rte_mempool_generic_put(pool_, objects_, count_, nullptr);
+    count_ = 0;
+  }
+
+  rte_mempool* pool_ = nullptr;
+  unsigned count_ = 0;
+  void* objects_[kMost];
+};
+
 }  // namespace sluice

@@ -117,6 +117,7 @@ unsigned Engine::Poll(Instant now) {
   unsigned work = ReceiveBursts(now);
   if (hand_over_ != nullptr) work += TakeHandedOver(now);
   work += TakeLooped(now);
+  udp_.EndOfInput();
   work += TakeCommands(now);
   work += TakeDoorbells(now);
   work += RunTimers(now);

@@ -21,6 +21,13 @@ Word LoadAs(const uint8_t* from) {
   return word;
 }
 
+// In the two words that addresses are compared by: what was stored in smaller pieces would have to
+// reach memory before it could be loaded.
+wire::IpAddress Mapped(const uint8_t* from) {
+  const std::array<uint64_t, 2> words{0, uint64_t{LoadAs<uint32_t>(from)} << 32 | 0xffff0000};
+  return std::bit_cast<wire::IpAddress>(words);
+}
+
 constexpr uint32_t AsLoaded(std::array<uint8_t, 4> bytes) { return std::bit_cast<uint32_t>(bytes); }
 
 // To our own address, from a station, without a tag; then IPv4, and a header of five words.
@@ -79,8 +86,8 @@ bool PlainInput(Core& core, const Interface& interface, rte_mbuf* packet, Inboun
     return false;
   }
   PacketInfo& info = out->info;
-  info.source = wire::IpAddress::FromV4Bytes(header + 12);
-  info.destination = wire::IpAddress::FromV4Bytes(header + 16);
+  info.source = Mapped(header + 12);
+  info.destination = Mapped(header + 16);
   info.protocol = protocol;
   info.ttl = header[8];
   info.traffic_class = header[1];

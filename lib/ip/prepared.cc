@@ -1,5 +1,7 @@
 #include "ip/prepared.h"
 
+#include <algorithm>
+
 #include "ip/core.h"
 #include "ip/output.h"
 #include "ip/stack.h"
@@ -120,19 +122,19 @@ bool Stack::Ready(const Prepared& prepared) const {
 size_t Stack::SendPrepared(uint16_t interface_index, bool v4, std::span<rte_mbuf* const> packets) {
   Interface& interface = *core_->interfaces[interface_index];
   (v4 ? core_->counters.IpOutRequests : core_->counters.Ip6OutRequests) += packets.size();
-  size_t sent = 0;
-  for (rte_mbuf* packet : packets) {
-    const uint32_t bytes = packet->pkt_len;
-    if (!interface.transmit.Push(packet)) [[unlikely]] {
-      ++core_->counters.TransmitQueueFull;
-      ++interface.counters.tx_dropped;
-      rte_pktmbuf_free(packet);
-      continue;
-    }
-    interface.counters.tx_bytes += bytes;
-    ++sent;
+  const size_t sent = std::min(packets.size(), interface.transmit.room());
+  uint64_t bytes = 0;
+  for (rte_mbuf* packet : packets.first(sent)) {
+    bytes += packet->pkt_len;
+    interface.transmit.Push(packet);
   }
+  interface.counters.tx_bytes += bytes;
   interface.counters.tx_packets += sent;
+  for (rte_mbuf* packet : packets.subspan(sent)) {
+    ++core_->counters.TransmitQueueFull;
+    ++interface.counters.tx_dropped;
+    rte_pktmbuf_free(packet);
+  }
   return sent;
 }
 

@@ -2,7 +2,7 @@
 // piece, copied before each packet, with only lengths and checksums filled in.
 //
 //   if (stack.Ready(prepared) && bytes <= prepared.payload_bytes_max) {
-//     prepared.Prepend(packet);             // its data starts at the transport header
+//     prepared.Finish(packet, offset, bytes);  // where its transport header stands
 //     stack.SendPrepared(prepared.interface, prepared.v4, {&packet, 1});
 //   } else if (stack.Send(now, packet, outbound, path) == SendResult::kSent) {
 //     stack.Prepare(outbound, path, &prepared);
@@ -42,24 +42,25 @@ struct Prepared {
   // They end with the array; what stands before them is copied into headroom and means nothing.
   alignas(16) std::array<uint8_t, kBytes> headers{};
 
-  // The packet is one unshared mbuf with headroom of kBytes.
-  void Prepend(rte_mbuf* packet) const {
-    uint8_t* const transport = rte_pktmbuf_mtod(packet, uint8_t*);
+  // Makes a frame of `bytes` of transport header and payload that stand `offset`, at least kBytes,
+  // behind the start of the buffer. The packet is one mbuf that nobody else refers to: all that
+  // matters of it is set here, whatever it said before.
+  void Finish(rte_mbuf* packet, uint16_t offset, uint16_t bytes) const {
+    uint8_t* const transport = static_cast<uint8_t*>(packet->buf_addr) + offset;
     std::memcpy(transport - kBytes, headers.data(), kBytes);
     uint8_t* const network = transport - network_bytes;
-    const uint32_t payload = packet->pkt_len;
     if (v4) {
-      const auto total = static_cast<uint16_t>(payload + network_bytes);
+      const auto total = static_cast<uint16_t>(bytes + network_bytes);
       wire::Store16(network + 2, total);
       if (!port_sums_network) {
         wire::Store16(network + 10, wire::Checksum(network_sum + __builtin_bswap16(total)));
       }
     } else {
-      wire::Store16(network + 4, static_cast<uint16_t>(payload));
+      wire::Store16(network + 4, bytes);
     }
-    packet->data_off = static_cast<uint16_t>(packet->data_off - header_bytes);
-    packet->data_len = static_cast<uint16_t>(packet->data_len + header_bytes);
-    packet->pkt_len = payload + header_bytes;
+    packet->data_off = static_cast<uint16_t>(offset - header_bytes);
+    packet->data_len = static_cast<uint16_t>(bytes + header_bytes);
+    packet->pkt_len = packet->data_len;
     packet->ol_flags = ol_flags;
     packet->tx_offload = tx_offload;
   }

@@ -59,14 +59,7 @@ bool SendWriter::WriteInOneBuffer(const DatagramHeader& header, const iovec& pie
                                   uint32_t length) {
   const uint32_t buffer = region_.TakeBuffer();
   if (buffer == kNone) return false;
-  uint8_t* const storage = region_.storage(buffer);
-  std::memcpy(storage, &header, sizeof(header));
-  if (length != 0) std::memcpy(storage + kHeadroom, piece.iov_base, length);
-  if (!Push({.buffer = buffer,
-             .length = length,
-             .total = length,
-             .offset = kHeadroom,
-             .flags = kDatagramStart | kDatagramEnd})) {
+  if (!PushWhole(buffer, header, header.peer, piece, length)) {
     region_.DropReference(buffer);
     return false;
   }
@@ -187,6 +180,19 @@ std::span<const uint8_t> ReceiveReader::Front() {
 bool ReceiveReader::ReadDatagram(DatagramHeader& header, std::span<const iovec> pieces,
                                  uint32_t& length, uint16_t& flags, bool peek) {
   if (empty()) return false;
+  Descriptor whole;
+  if (const DatagramHeader* const front = pieces.size() == 1 ? FrontWhole(whole) : nullptr) {
+    header = *front;
+    length = whole.total;
+    flags = whole.flags;
+    const std::span<const uint8_t> payload = region_.Payload(whole);
+    const size_t count = std::min(payload.size(), pieces[0].iov_len);
+    if (count != 0) std::memcpy(pieces[0].iov_base, payload.data(), count);
+    if (peek) return true;
+    TakeWhole();
+    PublishTaken(static_cast<uint32_t>(payload.size()));
+    return true;
+  }
   Cursor cursor = cursor_;
   uint32_t left, taken = 0;
   size_t piece = 0, piece_offset = 0;

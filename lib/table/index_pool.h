@@ -44,6 +44,33 @@ struct alignas(64) IndexPool {
     return TakeFresh();
   }
 
+  // Several at once, for the price of one: as many as there are, up to `count`. Returns how many.
+  template <typename Link>
+  uint32_t TakeChain(uint32_t* indices, uint32_t count, Link&& link) {
+    uint32_t taken = 0;
+    uint64_t old = head.Acquire();  // pairs with the exchange in ReturnChain
+    while (count != 0 && static_cast<uint32_t>(old) != 0) {
+      // Links of items that others take meanwhile say anything: then the exchange fails.
+      uint32_t next = static_cast<uint32_t>(old);
+      taken = 0;
+      while (next != 0 && next <= capacity && taken < count) {
+        indices[taken++] = next - 1;
+        next = link(next - 1).next.load();
+      }
+      const bool bad = next > capacity;
+      if (head.CompareExchange(old, Following(old) | (bad ? 0 : next))) {
+        if (bad) corrupt.Add(1);
+        break;
+      }
+      taken = 0;
+    }
+    for (; taken < count; ++taken) {
+      indices[taken] = TakeFresh();
+      if (indices[taken] == kNone) break;
+    }
+    return taken;
+  }
+
   template <typename Link>
   void Return(uint32_t index, Link&& link) {
     ReturnChain(&index, 1, link);

@@ -39,23 +39,16 @@ bool ReceiveQueue::PushDatagram(const DatagramHeader& header, rte_mbuf* packet, 
   const uint32_t length = packet->pkt_len;
   const uint16_t error = header.error_origin != 0 ? kErrorReport : 0;
   Cursor mark = state_.write;
-  // The header goes into the packet's own headroom, which must be nobody else's.
-  if (!copy && packet->data_off >= sizeof(header) && RTE_MBUF_DIRECT(packet) &&
-      rte_mbuf_refcnt_read(packet) == 1 && region_.MbufReference(packet) != kNone) {
+  if (!copy && packet->nb_segs == 1) {
+    if (DatagramHeader* const at = StoreDatagram(packet, error)) {
+      *at = header;
+      Publish(length);
+      return true;
+    }
+  } else if (!copy && packet->data_off >= sizeof(header) && RTE_MBUF_DIRECT(packet) &&
+             rte_mbuf_refcnt_read(packet) == 1 && region_.MbufReference(packet) != kNone) {
     std::memcpy(packet->buf_addr, &header, sizeof(header));
-    if (packet->next == nullptr) [[likely]] {
-      const Descriptor descriptor{
-          .buffer = region_.MbufReference(packet),
-          .length = length,
-          .total = length,
-          .offset = packet->data_off,
-          .flags = static_cast<uint16_t>(kDatagramStart | kDatagramEnd | error)};
-      if (RingPush(region_, producer_, consumer_, state_.write, descriptor)) {
-        ++state_.mbufs_held;
-        Publish(length);
-        return true;
-      }
-    } else if (PushReferences(packet, kDatagramStart | error, length, kDatagramEnd)) {
+    if (PushReferences(packet, kDatagramStart | error, length, kDatagramEnd)) {
       Publish(length);
       return true;
     }
@@ -208,13 +201,19 @@ void ReceiveQueue::Reclaim() {
   uint32_t head = consumer_.head.Acquire();  // pairs with the reader's release
   uint32_t taken = head - state_.reclaim.position;
   if (taken == 0 || taken > state_.write.position - state_.reclaim.position) return;
+  ReturnedSegments returned;
   for (; taken != 0; --taken) {
     uint32_t left;
     if (!RingSettle(region_, producer_, state_.reclaim, left)) return;
     if (left != kNone) region_.ReturnBlock(left);
-    const Descriptor& descriptor = RingAt(region_, state_.reclaim);
+    const Descriptor descriptor = RingAt(region_, state_.reclaim);
     if ((descriptor.flags & kSendBack) != 0) return;
-    FreeDescriptor(descriptor);
+    if (!Region::IsMbuf(descriptor.buffer)) {
+      FreeDescriptor(descriptor);
+    } else if (region_.Storage(descriptor) != nullptr) {
+      returned.Add(region_.MbufAt(descriptor.buffer));
+      --state_.mbufs_held;
+    }
     RingStep(state_.reclaim);
   }
   ReleaseIfDrained();
@@ -236,12 +235,17 @@ bool ReceiveQueue::TakenHas() const {
 }
 
 bool ReceiveQueue::ReadReply(Reply& reply) {
-  for (Reclaim(); TakenHas(); Reclaim()) {
+  while (TakenHas()) {
     uint32_t left;
     if (!RingSettle(region_, producer_, state_.reclaim, left)) return false;
     if (left != kNone) region_.ReturnBlock(left);
     const Descriptor descriptor = RingAt(region_, state_.reclaim);
-    if ((descriptor.flags & kSendBack) == 0) return false;
+    if ((descriptor.flags & kSendBack) == 0) {
+      const uint32_t before = state_.reclaim.position;
+      Reclaim();
+      if (state_.reclaim.position == before) return false;
+      continue;
+    }
     const uint8_t* storage = region_.Storage(descriptor);
     reply.payload = region_.Payload(descriptor);
     if (storage == nullptr || reply.payload.size() != descriptor.length ||

@@ -8,12 +8,12 @@
 // Thread: the engine's only.
 #pragma once
 
+#include <rte_mbuf_core.h>
+
 #include <cstdint>
 #include <span>
 
 #include "table/ring.h"
-
-struct rte_mbuf;
 
 namespace sluice::table {
 
@@ -46,6 +46,11 @@ class ReceiveQueue {
   bool Push(rte_mbuf* packet, bool copy);
   // Appends one datagram with its header, likewise.
   bool PushDatagram(const DatagramHeader& header, rte_mbuf* packet, bool copy);
+  // The same in two steps, for runs: datagrams are stored one by one, and the application learns of
+  // all at once by PublishStored, before anything else is done with the queue. Returns where the
+  // header is to be written; nullptr: this packet cannot be lent as it is, and nothing has changed.
+  DatagramHeader* StoreDatagram(rte_mbuf* packet, uint16_t flags = 0);
+  void PublishStored(uint32_t bytes) { Publish(bytes); }
   // Frees what the application has taken, up to the first datagram that is to be sent back. Cheap
   // when there is nothing.
   void Reclaim();
@@ -88,5 +93,25 @@ class ReceiveQueue {
   RingConsumer& consumer_;
   ReceiveState& state_;
 };
+
+// The header goes into the packet's own headroom, which must be nobody else's.
+inline DatagramHeader* ReceiveQueue::StoreDatagram(rte_mbuf* packet, uint16_t flags) {
+  if (packet->nb_segs != 1 || packet->data_off < sizeof(DatagramHeader) ||
+      !RTE_MBUF_DIRECT(packet) || packet->refcnt != 1) {
+    return nullptr;
+  }
+  const uint32_t reference = region_.MbufReference(packet);
+  if (reference == kNone ||
+      !RingPush(region_, producer_, consumer_, state_.write,
+                {.buffer = reference,
+                 .length = packet->pkt_len,
+                 .total = packet->pkt_len,
+                 .offset = packet->data_off,
+                 .flags = static_cast<uint16_t>(kDatagramStart | kDatagramEnd | flags)})) {
+    return nullptr;
+  }
+  ++state_.mbufs_held;
+  return static_cast<DatagramHeader*>(packet->buf_addr);
+}
 
 }  // namespace sluice::table

@@ -1,7 +1,5 @@
 #include "table/region.h"
 
-#include <rte_mbuf.h>
-
 #include <algorithm>
 #include <bit>
 #include <cassert>
@@ -110,14 +108,20 @@ uint32_t Region::TakeBuffer() const {
   return index;
 }
 
-void Region::DropReference(uint32_t buffer) const {
-  Cell<uint32_t>& references = buffer_header(buffer).references;
-  // The only holder need not pay for an atomic read-modify-write.
-  if (references.Acquire() != 1 && references.Subtract(1) != 1) return;
-  references.store(0);
+uint32_t Region::TakeBuffers(std::span<uint32_t> out) const {
   const auto link = [this](uint32_t i) -> FreeLink& { return BufferLink(i); };
-  if (cache_ != nullptr) return cache_->buffers.Return(buffer, header().buffers, link);
-  header().buffers.Return(buffer, link);
+  uint32_t count = 0;
+  const auto wanted = static_cast<uint32_t>(out.size());
+  if (cache_ != nullptr) {
+    for (; count < wanted; ++count) {
+      out[count] = cache_->buffers.Take(header().buffers, link);
+      if (out[count] == kNone) break;
+    }
+  } else {
+    count = header().buffers.TakeChain(out.data(), wanted, link);
+  }
+  for (uint32_t i = 0; i < count; ++i) buffer_header(out[i]).references.store(1);
+  return count;
 }
 
 void Region::ReleaseStorage() const {
@@ -143,35 +147,6 @@ void Region::ShareMbufs(const void* anchor) {
   constexpr uintptr_t kReach = uintptr_t{64} << 30;
   uintptr_t address = reinterpret_cast<uintptr_t>(anchor) & ~uintptr_t{63};
   mbuf_base_ = address > kReach ? address - kReach : 64;
-}
-
-uint32_t Region::MbufReference(const rte_mbuf* packet) const {
-  if (mbuf_base_ == 0) return kNone;
-  uintptr_t address = reinterpret_cast<uintptr_t>(packet);
-  uintptr_t distance = (address - mbuf_base_) / 64;
-  // The greatest reference would read as kNone.
-  if (address < mbuf_base_ || (address & 63) != 0 || distance >= kMbufBit - 1) return kNone;
-  return kMbufBit | static_cast<uint32_t>(distance);
-}
-
-uint8_t* Region::Storage(const Descriptor& d) const {
-  if (IsMbuf(d.buffer)) {
-    if (mbuf_base_ == 0 || d.buffer == kNone) return nullptr;
-    return static_cast<uint8_t*>(MbufAt(d.buffer)->buf_addr);
-  }
-  return HasBuffer(d.buffer) ? storage(d.buffer) : nullptr;
-}
-
-size_t Region::StorageBytes(const Descriptor& d) const {
-  return IsMbuf(d.buffer) ? MbufAt(d.buffer)->buf_len : storage_bytes();
-}
-
-std::span<uint8_t> Region::Payload(const Descriptor& d) const {
-  uint8_t* start = Storage(d);
-  if (start == nullptr) return {};
-  const size_t room = StorageBytes(d);
-  if (d.offset > room || d.length > room - d.offset) return {};
-  return {start + d.offset, d.length};
 }
 
 }  // namespace sluice::table

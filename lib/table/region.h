@@ -13,6 +13,8 @@
 // Formatting touches only the header and the lanes: storage costs memory once it is used.
 #pragma once
 
+#include <rte_mbuf_core.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -22,8 +24,6 @@
 #include "table/entry.h"
 #include "table/index_pool.h"
 #include "table/lane.h"
-
-struct rte_mbuf;
 
 namespace sluice::table {
 
@@ -118,9 +118,19 @@ class Region {
 
   // Payload buffers. Take returns one with a single reference, or kNone at the limit.
   uint32_t TakeBuffer() const;
+  // Several for the price of one: as many as there are, up to out.size(). Returns how many.
+  uint32_t TakeBuffers(std::span<uint32_t> out) const;
   void AddReference(uint32_t buffer) const { buffer_header(buffer).references.Add(1); }
   // Gives a reference up; the last one returns the buffer.
-  void DropReference(uint32_t buffer) const;
+  void DropReference(uint32_t buffer) const {
+    Cell<uint32_t>& references = buffer_header(buffer).references;
+    // The only holder need not pay for an atomic read-modify-write.
+    if (references.Acquire() != 1 && references.Subtract(1) != 1) return;
+    references.store(0);
+    const auto link = [this](uint32_t i) -> FreeLink& { return BufferLink(i); };
+    if (cache_ != nullptr) return cache_->buffers.Return(buffer, header().buffers, link);
+    header().buffers.Return(buffer, link);
+  }
   bool HasBuffer(uint32_t buffer) const { return buffer < limits_.buffers; }
   uint8_t* storage(uint32_t buffer) const {
     return buffers_ + size_t{buffer} * buffer_stride_ + sizeof(BufferHeader);
@@ -135,17 +145,39 @@ class Region {
   void ShareMbufs(const void* anchor);
   static constexpr uint32_t kMbufBit = 0x80000000;
   static bool IsMbuf(uint32_t reference) { return (reference & kMbufBit) != 0; }
-  uint32_t MbufReference(const rte_mbuf* packet) const;  // kNone: out of reach, or not shared
+  // kNone: out of reach, or not shared.
+  uint32_t MbufReference(const rte_mbuf* packet) const {
+    if (mbuf_base_ == 0) return kNone;
+    const auto address = reinterpret_cast<uintptr_t>(packet);
+    const uintptr_t distance = (address - mbuf_base_) / 64;
+    // The greatest reference would read as kNone.
+    if (address < mbuf_base_ || (address & 63) != 0 || distance >= kMbufBit - 1) return kNone;
+    return kMbufBit | static_cast<uint32_t>(distance);
+  }
   rte_mbuf* MbufAt(uint32_t reference) const {
     return reinterpret_cast<rte_mbuf*>(mbuf_base_ + uintptr_t{reference & ~kMbufBit} * 64);
   }
 
   // The payload that a descriptor names, or an empty span if it names nothing that exists.
-  std::span<uint8_t> Payload(const Descriptor& descriptor) const;
+  std::span<uint8_t> Payload(const Descriptor& descriptor) const {
+    uint8_t* const start = Storage(descriptor);
+    if (start == nullptr) return {};
+    const size_t room = StorageBytes(descriptor);
+    if (descriptor.offset > room || descriptor.length > room - descriptor.offset) return {};
+    return {start + descriptor.offset, descriptor.length};
+  }
   // The start of its buffer's storage (where a DatagramHeader stands), or nullptr.
-  uint8_t* Storage(const Descriptor& descriptor) const;
+  uint8_t* Storage(const Descriptor& descriptor) const {
+    if (IsMbuf(descriptor.buffer)) {
+      if (mbuf_base_ == 0 || descriptor.buffer == kNone) return nullptr;
+      return static_cast<uint8_t*>(MbufAt(descriptor.buffer)->buf_addr);
+    }
+    return HasBuffer(descriptor.buffer) ? storage(descriptor.buffer) : nullptr;
+  }
   // How many bytes that storage has; only where Storage finds one.
-  size_t StorageBytes(const Descriptor& descriptor) const;
+  size_t StorageBytes(const Descriptor& descriptor) const {
+    return IsMbuf(descriptor.buffer) ? MbufAt(descriptor.buffer)->buf_len : storage_bytes();
+  }
 
  private:
   struct Geometry;

@@ -58,8 +58,18 @@ class SendQueue {
   template <typename Sink>
   bool ReadDatagram(DatagramHeader& header, uint32_t& length, Sink&& sink);
   // The first datagram, if it lies in one buffer. Its header is copied; its payload stays in place
-  // until it is dropped. False: nothing was done, ask ReadDatagram.
-  bool ReadWhole(DatagramHeader& header, std::span<const uint8_t>& payload);
+  // until it is dropped. False: ask ReadDatagram.
+  struct Whole {
+    std::span<const uint8_t> payload;
+    uint32_t buffer = kNone;
+  };
+  bool ReadWhole(DatagramHeader& header, Whole& whole);
+  // Drops the one that ReadWhole has just read. The application learns of it by Publish.
+  void DropWhole(const Whole& whole) {
+    region_.DropReference(whole.buffer);
+    state_.released += static_cast<uint32_t>(whole.payload.size());
+    RingStep(state_.first);
+  }
   // Drops the first datagram. The application learns of it by Publish.
   void DropDatagram();
   void Publish() { PublishHead(); }
@@ -130,17 +140,25 @@ bool SendQueue::Read(uint32_t offset, uint32_t length, Sink&& sink) {
   return true;
 }
 
-inline bool SendQueue::ReadWhole(DatagramHeader& header, std::span<const uint8_t>& payload) {
+inline bool SendQueue::ReadWhole(DatagramHeader& header, Whole& whole) {
   if (!RingHas(entry_.send_producer, state_.first)) return false;
-  Cursor cursor = state_.first;
   uint32_t left;
-  if (!RingSettle(region_, entry_.send_producer, cursor, left)) return false;
-  const Descriptor descriptor = RingAt(region_, cursor);
+  if (!RingSettle(region_, entry_.send_producer, state_.first, left)) return false;
+  if (left != kNone) region_.ReturnBlock(left);
+  const Descriptor descriptor = RingAt(region_, state_.first);
   constexpr uint16_t kWhole = kDatagramStart | kDatagramEnd;
   if ((descriptor.flags & kWhole) != kWhole || !region_.HasBuffer(descriptor.buffer)) return false;
-  payload = region_.Payload(descriptor);
-  if (payload.size() != descriptor.length) return false;
-  std::memcpy(&header, region_.storage(descriptor.buffer), sizeof(header));
+  const uint32_t room = region_.storage_bytes();
+  if (descriptor.offset > room || descriptor.length > room - descriptor.offset) return false;
+  uint8_t* const storage = region_.storage(descriptor.buffer);
+  if (state_.first.slot + 1 < RingBlock::kSlots) {  // the next one's, if there is one
+    const uint32_t next = region_.block(state_.first.block).slots[state_.first.slot + 1].buffer;
+    const uint8_t* const ahead = region_.storage(region_.HasBuffer(next) ? next : 0);
+    __builtin_prefetch(ahead);
+    __builtin_prefetch(ahead + kHeadroom);
+  }
+  whole = {{storage + descriptor.offset, descriptor.length}, descriptor.buffer};
+  std::memcpy(&header, storage, sizeof(header));
   return true;
 }
 

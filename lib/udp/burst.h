@@ -1,7 +1,7 @@
 // What one turn of one socket sends: mbufs taken from the pool together, packets queued together.
 //
 //   Burst burst(ip, pool);
-//   if (burst.RoomOn(headers) != 0) {
+//   if (burst.IsReady(headers) && burst.RoomOn(headers) != 0) {
 //     rte_mbuf* packet = burst.Take(expected);
 //     ... fill it, put headers before it ...
 //     burst.Send(packet, headers);
@@ -25,24 +25,44 @@ class Burst {
   Burst(ip::Stack& ip, rte_mempool* pool) : ip_(ip), pool_(pool) {}
   ~Burst() {
     Flush();
-    while (count_ > 0) rte_pktmbuf_free(spare_[--count_]);
+    if (count_ != 0) {
+      rte_mempool_generic_put(pool_, reinterpret_cast<void**>(spare_.data()), count_, nullptr);
+    }
   }
   Burst(const Burst&) = delete;
   Burst& operator=(const Burst&) = delete;
 
-  // nullptr: the pool is empty. `expected`: how many more will be asked for.
+  // An mbuf as it lay in the pool: one segment and no references but the caller's, all else
+  // unspecified, as Prepared::Finish wants it. nullptr: the pool is empty. `expected`: how many
+  // more will be asked for.
   rte_mbuf* Take(uint32_t expected) {
     if (count_ == 0) {
-      const uint32_t wanted = std::clamp<uint32_t>(expected, 1, kMost);
-      if (rte_pktmbuf_alloc_bulk(pool_, spare_.data(), wanted) == 0) {
+      for (uint32_t wanted : {std::clamp<uint32_t>(expected, 1, kMost), 1u}) {
+        void** const to = reinterpret_cast<void**>(spare_.data());
+        if (rte_mempool_generic_get(pool_, to, wanted, nullptr) != 0) continue;
         count_ = wanted;
-      } else if (rte_mbuf* single = rte_pktmbuf_alloc(pool_)) {
-        spare_[count_++] = single;
-      } else {
-        return nullptr;
+        break;
       }
+      if (count_ == 0) return nullptr;
     }
     return spare_[--count_];
+  }
+  // Gives back the one that was taken last.
+  void PutBack(rte_mbuf* packet) { spare_[count_++] = packet; }
+  // Whether prepared headers hold: what was found of one destination goes for all behind the same
+  // neighbour, until Forget.
+  bool IsReady(const ip::Prepared& headers) {
+    if (headers.generation == ready_generation_ && headers.interface == ready_interface_ &&
+        headers.neighbor == ready_neighbor_ &&
+        headers.neighbor_generation == ready_neighbor_generation_) [[likely]] {
+      return true;
+    }
+    if (!ip_.Ready(headers)) return false;
+    ready_generation_ = headers.generation;
+    ready_interface_ = headers.interface;
+    ready_neighbor_ = headers.neighbor;
+    ready_neighbor_generation_ = headers.neighbor_generation;
+    return true;
   }
   void Send(rte_mbuf* packet, const ip::Prepared& headers) {
     if (ready_ == kMost || headers.interface != interface_ || headers.v4 != v4_) Flush();
@@ -57,6 +77,8 @@ class Burst {
     ready_ = 0;
     room_interface_ = 0;
   }
+  // The internet layer may have been given something: neighbours and tables may have changed.
+  void Forget() { ready_generation_ = 0; }
   // Frames that the interface has room for beside those that wait here.
   size_t RoomOn(const ip::Prepared& headers) {
     if (headers.interface != room_interface_) {
@@ -80,6 +102,12 @@ class Burst {
   uint16_t room_interface_ = 0;
   bool v4_ = false;
   size_t room_ = 0;
+
+  // What is known to be ready; 0: nothing, which is no generation.
+  uint32_t ready_generation_ = 0;
+  uint32_t ready_neighbor_ = 0;
+  uint32_t ready_neighbor_generation_ = 0;
+  uint16_t ready_interface_ = 0;
 };
 
 }  // namespace sluice::udp

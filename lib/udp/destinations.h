@@ -2,24 +2,57 @@
 // which answers many peers in turn prepares each of them once.
 //
 //   Destination* known = destinations.Find(hash, key, choices);
-//   if (known == nullptr) destinations.Slot(hash, key, choices)->headers = ...;
+//   if (known == nullptr) destinations.Slot(hash, key, choices)->SetHeaders(...);
 //
 // Bounded; the newest takes the place of another of its set. One thread.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 
 #include "ip/flow_map.h"
 #include "ip/prepared.h"
+#include "wire/checksum.h"
+#include "wire/udp.h"
 
 namespace sluice::udp {
 
 struct Destination {
   ip::FlowKey key;  // as asked for: the local address may be unspecified
   uint32_t choices = 0;
+  uint32_t ports = 0;  // as they stand in the UDP header, in one word
+  // Of the pseudo header without its length; of the ports, too, unless the port makes checksums.
+  uint64_t sum = 0;
   ip::Prepared headers;
+
+  void SetHeaders(const ip::Prepared& prepared) {
+    headers = prepared;
+    const uint16_t in_order[2] = {__builtin_bswap16(key.local_port),
+                                  __builtin_bswap16(key.remote_port)};
+    std::memcpy(&ports, in_order, sizeof(ports));
+    sum = headers.pseudo_sum;
+    if (!headers.port_sums_transport) sum += uint64_t{in_order[0]} + in_order[1];
+  }
+
+  // Makes a frame of the `bytes` of payload that stand at `offset` of the packet's buffer, see
+  // Prepared::Finish. `payload_sum` matters if the port does not make checksums.
+  void Finish(rte_mbuf* packet, uint16_t offset, uint32_t bytes, uint64_t payload_sum) const {
+    const auto total = static_cast<uint16_t>(bytes + wire::kUdpHeaderBytes);
+    const uint16_t length = __builtin_bswap16(total);
+    uint16_t checksum;
+    if (headers.port_sums_transport) {
+      checksum = wire::Fold(sum + length);
+    } else {  // the length counts in the pseudo header and in the header
+      checksum = wire::UdpChecksumField(
+          static_cast<uint16_t>(~wire::Fold(sum + payload_sum + uint32_t{2} * length)));
+    }
+    const uint64_t header = uint64_t{checksum} << 48 | uint64_t{length} << 32 | ports;
+    const auto at = static_cast<uint16_t>(offset - wire::kUdpHeaderBytes);
+    std::memcpy(static_cast<uint8_t*>(packet->buf_addr) + at, &header, sizeof(header));
+    headers.Finish(packet, at, total);
+  }
 };
 
 class Destinations {

@@ -16,12 +16,11 @@ using wire::Endpoint;
 
 namespace {
 
-// All beside addresses and ports that headers depend on, in one word.
-uint32_t ChoicesOf(const table::Options& options, const table::DatagramHeader& header, bool v4) {
-  int ttl = header.ttl;
-  if (ttl < 0) ttl = (v4 ? options.ttl : options.hop_limit).load();
-  int traffic_class = header.traffic_class;
-  if (traffic_class < 0) traffic_class = (v4 ? options.tos : options.traffic_class).load();
+// All beside addresses and ports that headers depend on, in one word, of a datagram that asks for
+// nothing itself.
+uint32_t ChoicesOf(const table::Options& options, bool v4) {
+  const int ttl = (v4 ? options.ttl : options.hop_limit).load();
+  const int traffic_class = (v4 ? options.tos : options.traffic_class).load();
   const auto discover = (v4 ? options.mtu_discover_v4 : options.mtu_discover_v6).load();
   return static_cast<uint32_t>(ttl > 0 ? ttl & 0xff : 0) |
          static_cast<uint32_t>(traffic_class & 0xff) << 8 | static_cast<uint32_t>(discover) << 16 |
@@ -29,9 +28,26 @@ uint32_t ChoicesOf(const table::Options& options, const table::DatagramHeader& h
              << 24;
 }
 
+// The same where the datagram says more.
+uint32_t ChoicesOf(uint32_t choices, const table::DatagramHeader& header) {
+  if (header.ttl >= 0) {
+    choices = (choices & ~uint32_t{0xff}) | static_cast<uint32_t>(header.ttl & 0xff);
+  }
+  if (header.traffic_class >= 0) {
+    choices = (choices & ~uint32_t{0xff00}) | static_cast<uint32_t>(header.traffic_class & 0xff)
+                                                  << 8;
+  }
+  return choices;
+}
+
+// Where the payload of a datagram stands in the mbuf that is made for it.
+constexpr uint16_t kPayloadOffset = RTE_PKTMBUF_HEADROOM + wire::kUdpHeaderBytes;
+static_assert(RTE_PKTMBUF_HEADROOM >= ip::Prepared::kBytes);
+
 }  // namespace
 
 void Stack::Doorbell(Instant now, table::Socket socket) {
+  EndOfInput();
   socket.receive_queue().Reclaim();
   if (socket.has_third_queue()) socket.error_queue().Reclaim();
   const uint32_t block = BlockOf(socket);
@@ -64,81 +80,91 @@ void Stack::EndOfBurst(Instant now) {
   work_left_ = !pending_.empty() && retry_at_.is_never();
 }
 
+Stack::Sender Stack::SenderOf(const Control& control, const table::Options& options) const {
+  Sender sender;
+  sender.is_bound = control.binding != kNone;
+  if (sender.is_bound) sender.port = bindings_.Local(control.binding).port;
+  if (!control.bound_to_group) {
+    (control.bound.is_v4() ? sender.source_v4 : sender.source_v6) = control.bound;
+  }
+  sender.interface = options.bound_interface.load();
+  sender.choices_v4 = ChoicesOf(options, true);
+  sender.choices_v6 = ChoicesOf(options, false);
+  return sender;
+}
+
 // The key of a datagram's destination in destinations_. False: it is one for SendNext.
-bool Stack::DestinationOf(const Control& control, const table::Options& options,
-                          const table::DatagramHeader& header, ip::FlowKey& key) {
+inline bool Stack::DestinationOf(const Sender& sender, const Control& control,
+                                 const table::DatagramHeader& header, ip::FlowKey& key,
+                                 uint32_t& choices) {
   Endpoint peer = header.peer;
-  if (peer.port == 0) {
+  if (peer.port == 0) [[unlikely]] {
     if (!control.connected || peer.address != wire::IpAddress::AnyV6()) return false;
     peer = {control.key.remote, control.key.remote_port, control.key.scope};
   } else if (peer.address.is_unspecified()) {
     return false;
   }
-  if (control.binding == kNone || header.segment_bytes != 0) return false;
-  const Wanted wanted = WantedOf(options, control, header, peer);
-  key.local = wanted.source;
+  if (!sender.is_bound || header.segment_bytes != 0) return false;
+  // As WantedOf has it; groups, whose interface it chooses, have no headers that are ready.
+  const bool v4 = peer.address.is_v4();
+  const wire::IpAddress& asked = header.local.address;
+  key.local = v4 ? sender.source_v4 : sender.source_v6;
+  if (!asked.is_unspecified() && asked.is_v4() == v4) key.local = asked;
+  key.scope = header.local.scope != 0 ? header.local.scope
+              : sender.interface != 0 ? sender.interface
+                                      : peer.scope;
   key.remote = peer.address;
-  key.local_port = bindings_.Local(control.binding).port;
+  key.local_port = sender.port;
   key.remote_port = peer.port;
-  key.scope = wanted.interface;
+  choices = v4 ? sender.choices_v4 : sender.choices_v6;
+  if (header.ttl >= 0 || header.traffic_class >= 0) choices = ChoicesOf(choices, header);
   return true;
 }
 
 // A datagram like the one that has just been sent goes by ready-made headers from now on.
 void Stack::Remember(table::Socket socket, const Control& control, const Sending& sending) {
   ip::FlowKey key;
-  const table::Options& options = socket.entry().options;
-  if (!DestinationOf(control, options, sending.header, key)) return;
+  uint32_t choices;
+  const Sender sender = SenderOf(control, socket.entry().options);
+  if (!DestinationOf(sender, control, sending.header, key, choices)) return;
   ip::Prepared headers;
   if (!ip_.Prepare(sending.outbound, control.path, &headers)) return;
-  const uint32_t choices = ChoicesOf(options, sending.header, key.remote.is_v4());
-  destinations_.Slot(flows_.Hash(key), key, choices)->headers = headers;
+  destinations_.Slot(flows_.Hash(key), key, choices)->SetHeaders(headers);
 }
 
 // The headers of a datagram of so many bytes, or nullptr.
-const Destination* Stack::ReadyDestination(const Control& control, const table::Options& options,
-                                           const table::DatagramHeader& header, size_t bytes) {
+inline const Destination* Stack::ReadyDestination(Sender& sender, const Control& control,
+                                                  const table::DatagramHeader& header, size_t bytes,
+                                                  Burst& burst) {
   ip::FlowKey key;
-  if (!DestinationOf(control, options, header, key)) return nullptr;
-  const uint32_t choices = ChoicesOf(options, header, key.remote.is_v4());
-  const Destination* known = destinations_.Find(flows_.Hash(key), key, choices);
-  if (known == nullptr || bytes + wire::kUdpHeaderBytes > known->headers.payload_bytes_max ||
-      !ip_.Ready(known->headers)) {
+  uint32_t choices;
+  if (!DestinationOf(sender, control, header, key, choices)) return nullptr;
+  const Destination* known = sender.last;
+  if (known == nullptr || known->choices != choices || known->key != key) {
+    known = destinations_.Find(flows_.Hash(key), key, choices);
+    if (known == nullptr) return nullptr;
+    sender.last = known;
+  }
+  if (bytes + wire::kUdpHeaderBytes > known->headers.payload_bytes_max ||
+      !burst.IsReady(known->headers)) {
     return nullptr;
   }
   return known;
 }
 
-// Headers before the payload, whose sum is given if the port does not make the checksum.
-void Stack::Finish(rte_mbuf* packet, const Destination& to, uint64_t payload_sum) {
-  const auto bytes = static_cast<uint16_t>(packet->pkt_len + wire::kUdpHeaderBytes);
-  packet->data_off = static_cast<uint16_t>(packet->data_off - wire::kUdpHeaderBytes);
-  packet->data_len = bytes;
-  packet->pkt_len = bytes;
-  auto* out = rte_pktmbuf_mtod(packet, uint8_t*);
-  wire::Store16(out, to.key.local_port);
-  wire::Store16(out + 2, to.key.remote_port);
-  wire::Store16(out + 4, bytes);
-  uint64_t sum = to.headers.pseudo_sum + __builtin_bswap16(bytes);
-  if (to.headers.port_sums_transport) {
-    const uint16_t pseudo = wire::Fold(sum);
-    std::memcpy(out + wire::kUdpChecksumOffset, &pseudo, sizeof(pseudo));
-  } else {
-    sum += payload_sum + __builtin_bswap16(bytes);
-    sum += __builtin_bswap16(to.key.local_port);
-    sum += __builtin_bswap16(to.key.remote_port);
-    wire::Store16(out + wire::kUdpChecksumOffset, wire::UdpChecksumField(wire::Checksum(sum)));
-  }
-  to.headers.Prepend(packet);
-}
-
 // Sends the datagram that stands first, if it lies in one piece and goes where others went before.
-Stack::Quick Stack::SendQuickly(const Control& control, const table::Options& options,
-                                table::SendQueue& queue, Burst& burst) {
-  table::DatagramHeader header;
-  std::span<const uint8_t> payload;
-  if (!queue.ReadWhole(header, payload)) return Quick::kNo;
-  const Destination* to = ReadyDestination(control, options, header, payload.size());
+inline Stack::Quick Stack::SendQuickly(Sender& sender, const Control& control,
+                                       table::SendQueue& queue, Burst& burst) {
+  // Not cleared for each datagram: all of it is read from the queue.
+  union Unset {
+    Unset() {}
+    table::DatagramHeader header;
+  } unset;
+  const table::DatagramHeader& header = unset.header;
+  table::SendQueue::Whole whole;
+  if (!queue.ReadWhole(unset.header, whole)) return Quick::kNo;
+  const std::span<const uint8_t>& payload = whole.payload;
+  const Destination* to = ReadyDestination(sender, control, header, payload.size(), burst);
   if (to == nullptr) return Quick::kNo;
   if (burst.RoomOn(to->headers) == 0) return Quick::kBlocked;
   rte_mbuf* const packet = burst.Take(queue.descriptors());
@@ -146,21 +172,20 @@ Stack::Quick Stack::SendQuickly(const Control& control, const table::Options& op
     ++counters_.UdpSndbufErrors;
     return Quick::kBlocked;
   }
-  if (rte_pktmbuf_tailroom(packet) < payload.size() + wire::kUdpHeaderBytes) {
-    rte_pktmbuf_free(packet);
+  if (packet->buf_len < kPayloadOffset + payload.size()) [[unlikely]] {
+    burst.PutBack(packet);
     return Quick::kNo;
   }
-  packet->data_off = static_cast<uint16_t>(packet->data_off + wire::kUdpHeaderBytes);
-  uint8_t* const data = rte_pktmbuf_mtod(packet, uint8_t*);
+  uint8_t* const data = static_cast<uint8_t*>(packet->buf_addr) + kPayloadOffset;
   uint64_t sum = 0;
   if (to->headers.port_sums_transport) {
     std::memcpy(data, payload.data(), payload.size());
   } else {
     sum = wire::CopyAndSum(data, payload.data(), payload.size());
   }
-  packet->pkt_len = static_cast<uint32_t>(payload.size());
-  Finish(packet, *to, sum);
+  to->Finish(packet, kPayloadOffset, static_cast<uint32_t>(payload.size()), sum);
   burst.Send(packet, to->headers);
+  queue.DropWhole(whole);
   ++counters_.UdpOutDatagrams;
   return Quick::kSent;
 }
@@ -171,20 +196,20 @@ bool Stack::Drain(Instant now, uint32_t block, uint32_t budget) {
   table::SendQueue queue = socket.send_queue();
   const table::Options& options = socket.entry().options;
   Burst burst(ip_, config_.pool);
+  Sender sender = SenderOf(control, options);
   bool empty = false;
-  bool blocked = !SendReplies(now, socket, control, budget, burst);
+  bool blocked = !SendReplies(now, socket, control, sender, budget, burst);
   uint32_t sent = 0;
   for (; !blocked && sent < budget; ++sent) {
-    const Quick quick = SendQuickly(control, options, queue, burst);
-    if (quick == Quick::kSent) {
-      queue.DropDatagram();
-      continue;
-    }
+    const Quick quick = SendQuickly(sender, control, queue, burst);
+    if (quick == Quick::kSent) continue;
     Sent outcome = Sent::kBlocked;
     if (quick == Quick::kNo) {
       burst.Flush();
       outcome = SendSlowly(now, socket, control, queue, &empty);
       if (empty) break;
+      burst.Forget();
+      sender = SenderOf(control, options);
     }
     blocked = outcome == Sent::kBlocked;
     if (blocked) break;
@@ -203,8 +228,8 @@ bool Stack::Drain(Instant now, uint32_t block, uint32_t budget) {
 
 // Datagrams that the application took without copying and wants sent back. The packet that came is
 // the one that goes, where that can be. False: the way is blocked.
-bool Stack::SendReplies(Instant now, table::Socket socket, Control& control, uint32_t& budget,
-                        Burst& burst) {
+bool Stack::SendReplies(Instant now, table::Socket socket, Control& control, Sender& sender,
+                        uint32_t& budget, Burst& burst) {
   table::ReceiveQueue queue = socket.receive_queue();
   table::ReceiveQueue::Reply reply;
   for (; budget != 0 && queue.ReadReply(reply); --budget) {
@@ -213,31 +238,31 @@ bool Stack::SendReplies(Instant now, table::Socket socket, Control& control, uin
     header.local.scope = 0;
     header.ttl = header.traffic_class = -1;
     header.segment_bytes = 0;
-    const table::Options& options = socket.entry().options;
-    const Destination* to = ReadyDestination(control, options, header, reply.payload.size());
+    const size_t bytes = reply.payload.size();
+    const Destination* to = ReadyDestination(sender, control, header, bytes, burst);
     if (to == nullptr && ip_.KindOf(header.local.address) != ip::DestinationKind::kUnicast) {
       header.local.address = wire::IpAddress();
-      to = ReadyDestination(control, options, header, reply.payload.size());
+      to = ReadyDestination(sender, control, header, bytes, burst);
     }
     const bool in_place =
         reply.packet != nullptr && reply.offset >= ip::Prepared::kBytes + wire::kUdpHeaderBytes;
     if (to != nullptr && in_place) {
       if (burst.RoomOn(to->headers) == 0) return false;
-      rte_mbuf* const packet = reply.packet;
-      packet->data_off = reply.offset;
-      packet->pkt_len = static_cast<uint32_t>(reply.payload.size());
       const bool sums = !to->headers.port_sums_transport;
-      Finish(packet, *to, sums ? wire::Sum(reply.payload) : 0);
-      burst.Send(packet, to->headers);
+      to->Finish(reply.packet, reply.offset, static_cast<uint32_t>(bytes),
+                 sums ? wire::Sum(reply.payload) : 0);
+      burst.Send(reply.packet, to->headers);
       ++counters_.UdpOutDatagrams;
     } else {
       burst.Flush();
       Sending sending;
       sending.header = header;
-      sending.length = static_cast<uint32_t>(reply.payload.size());
+      sending.length = static_cast<uint32_t>(bytes);
       sending.pieces[0] = reply.payload;
       sending.piece_count = reply.payload.empty() ? 0 : 1;
       if (SendNext(now, socket, control, sending) == Sent::kBlocked) return false;
+      burst.Forget();
+      sender = SenderOf(control, socket.entry().options);
     }
     queue.DropReply(to != nullptr && in_place);
   }

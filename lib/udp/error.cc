@@ -49,6 +49,7 @@ Meaning MeaningOf(const ip::IcmpError& error, table::MtuDiscover discover) {
 }  // namespace
 
 void Stack::Error(Instant now, ip::Inbound& inbound, bool ours) {
+  EndOfInput();
   const ip::IcmpError& error = inbound.error;
   ip::PacketInfo info;
   info.source = error.destination.address;

@@ -1,5 +1,6 @@
 // Datagrams in: checks, the search for the sockets, and their receive queues.
 #include <algorithm>
+#include <new>
 
 #include "ip/mbuf_bytes.h"
 #include "ip/stack.h"
@@ -12,6 +13,21 @@ namespace sluice::udp {
 using ip::DestinationKind;
 using table::Result;
 using wire::Endpoint;
+
+namespace {
+
+// What the application is told beside the payload.
+inline table::DatagramHeader HeaderOf(Instant now, const ip::PacketInfo& info, uint16_t source_port,
+                                      uint16_t local_port) {
+  return {.peer = {info.source, source_port,
+                   info.source.is_link_local() ? info.interface : uint16_t{0}},
+          .local = {info.destination, local_port, info.interface},
+          .timestamp_ns = now.nanoseconds(),
+          .ttl = info.ttl,
+          .traffic_class = info.traffic_class};
+}
+
+}  // namespace
 
 void Stack::Drop(ip::Inbound& inbound, uint64_t& counter) {
   ++counter;
@@ -45,6 +61,10 @@ void Stack::Input(Instant now, ip::Inbound& inbound) {
     return Drop(inbound, counters_.UdpNoPorts);
   }
   ip::DropFront(packet, wire::kUdpHeaderBytes);
+  if (block != run_.block) OpenRun(block);
+  if (AddToRun(now, inbound, header->source_port, header->destination_port)) [[likely]]
+    return;
+  CloseRun();
   Deliver(now, block, inbound, header->source_port, header->destination_port, false);
 }
 
@@ -98,6 +118,7 @@ bool Stack::Wants(const Control& control, const ip::PacketInfo& info, uint16_t s
 // RFC 1122 section 4.1.3.2: every socket that a broadcast or multicast datagram fits gets a copy.
 void Stack::DeliverToAll(Instant now, ip::Inbound& inbound, uint16_t source_port,
                          uint16_t local_port) {
+  EndOfInput();
   rte_mbuf* const packet = inbound.packet;
   ip::DropFront(packet, wire::kUdpHeaderBytes);
   uint32_t last = kNone;
@@ -116,6 +137,49 @@ void Stack::DeliverToAll(Instant now, ip::Inbound& inbound, uint16_t source_port
       });
   if (last == kNone) return Drop(inbound, counters_.UdpIgnoredMulti);
   Deliver(now, last, inbound, source_port, local_port, false);
+}
+
+void Stack::OpenRun(uint32_t block) {
+  EndOfInput();
+  run_.block = block;
+  run_.count = run_.bytes = 0;
+  run_.socket = table_.At(At(block).slot);
+  const table::Options& options = run_.socket.entry().options;
+  run_.minimum_ttl = options.minimum_ttl.load();
+  run_.receive_bytes = options.receive_buffer_bytes.load();
+  table::ReceiveQueue queue = run_.socket.receive_queue();
+  queue.Reclaim();
+  run_.queued_bytes = queue.bytes();
+  const auto left = [](uint32_t most, uint32_t used) { return most - std::min(most, used); };
+  run_.left = copy_received_ ? 0
+                             : std::min(left(config_.receive_datagrams_max, queue.held()),
+                                        left(config_.receive_mbufs_max, queue.mbufs_held()));
+}
+
+bool Stack::AddToRun(Instant now, const ip::Inbound& inbound, uint16_t source_port,
+                     uint16_t local_port) {
+  const uint32_t bytes = inbound.packet->pkt_len;
+  const uint64_t queued = run_.queued_bytes + bytes;
+  if (run_.left == 0 || inbound.info.ttl < run_.minimum_ttl ||
+      (queued > run_.receive_bytes && queued != bytes)) {
+    return false;
+  }
+  table::DatagramHeader* const at = run_.socket.receive_queue().StoreDatagram(inbound.packet);
+  if (at == nullptr) return false;
+  new (at) table::DatagramHeader(HeaderOf(now, inbound.info, source_port, local_port));
+  --run_.left;
+  ++run_.count;
+  run_.bytes += bytes;
+  run_.queued_bytes = queued;
+  return true;
+}
+
+void Stack::CloseRun() {
+  run_.block = kNone;
+  if (run_.count == 0) return;
+  run_.socket.receive_queue().PublishStored(run_.bytes);
+  counters_.UdpInDatagrams += run_.count;
+  run_.socket.Notify(table::kEventIn);
 }
 
 void Stack::Deliver(Instant now, uint32_t block, ip::Inbound& inbound, uint16_t source_port,
@@ -140,13 +204,7 @@ void Stack::Deliver(Instant now, uint32_t block, ip::Inbound& inbound, uint16_t 
     ++counters_.UdpReceiveDatagramsFull;
     return Drop(inbound, counters_.UdpRcvbufErrors);
   }
-  table::DatagramHeader header;
-  header.peer = {info.source, source_port, 0};
-  if (info.source.is_link_local()) header.peer.scope = info.interface;
-  header.local = {info.destination, local_port, info.interface};
-  header.timestamp_ns = now.nanoseconds();
-  header.ttl = info.ttl;
-  header.traffic_class = info.traffic_class;
+  const table::DatagramHeader header = HeaderOf(now, info, source_port, local_port);
   const bool copy = shared || copy_received_ || queue.mbufs_held() >= config_.receive_mbufs_max;
   if (!queue.PushDatagram(header, packet, copy)) {
     ++counters_.UdpInErrors;

@@ -278,6 +278,7 @@ Result Stack::Shutdown(Instant, table::Socket socket, uint32_t how) {
 }
 
 void Stack::Close(Instant now, table::Socket socket) {
+  EndOfInput();
   const uint32_t block = BlockOf(socket);
   Control& control = At(block);
   if (!Drain(now, block, config_.close_budget)) ++counters_.UdpCloseDrops;

@@ -10,6 +10,7 @@
 //   udp.Open(table.Find(handle));
 //   udp.Bind(now, socket, {IpAddress::AnyV4(), 53});
 //   for (ip::Inbound& inbound : delivered) udp.Input(now, inbound);
+//   udp.EndOfInput();
 //   while (doorbells.Pop(index, mask)) if (Socket s = table.At(index)) udp.Doorbell(now, s);
 //   udp.EndOfBurst(now);
 #pragma once
@@ -54,8 +55,13 @@ class Stack {
 
   // --- Packets in -------------------------------------------------------------------------------
 
-  // Takes one datagram that the internet layer delivered, and its packet.
+  // Takes one datagram that the internet layer delivered, and its packet. Its socket may learn of
+  // it at EndOfInput, with those that came before and behind it.
   void Input(Instant now, ip::Inbound& inbound);
+  // After Input, before the turn goes on to other things.
+  void EndOfInput() {
+    if (run_.block != kNone) CloseRun();
+  }
   // Somebody reports that a datagram of ours did not arrive. Takes the packet that quotes it.
   // `ours` false: another engine tells the socket; only the path MTU is learnt.
   void Error(Instant now, ip::Inbound& inbound, bool ours = true);
@@ -150,6 +156,29 @@ class Stack {
     uint32_t block = kNone;
   };
 
+  // Datagrams for one socket that came one behind the other: stored, and not yet published. What
+  // does not depend on the datagram is looked up when the run begins.
+  struct Run {
+    uint32_t block = kNone;      // kNone: no run
+    uint32_t count = 0;          // datagrams stored
+    uint32_t bytes = 0;          // of payload
+    uint32_t left = 0;           // more datagrams that the socket may hold, and lend
+    uint64_t queued_bytes = 0;   // with those of the run
+    uint32_t receive_bytes = 0;  // SO_RCVBUF
+    uint8_t minimum_ttl = 0;     // IP_MINTTL
+    table::Socket socket;
+  };
+
+  // What a socket says of all that it sends, read once for many datagrams.
+  struct Sender {
+    wire::IpAddress source_v4, source_v6;  // unspecified: to be chosen
+    uint32_t choices_v4 = 0, choices_v6 = 0;
+    uint16_t interface = 0;  // 0: any
+    uint16_t port = 0;
+    bool is_bound = false;
+    const Destination* last = nullptr;  // that a datagram was sent to
+  };
+
   // One datagram on its way out.
   struct Sending {
     table::DatagramHeader header;
@@ -173,6 +202,10 @@ class Stack {
   // Gives the packet to a socket, or drops it. `shared`: others hold references to its bytes.
   void Deliver(Instant now, uint32_t block, ip::Inbound& inbound, uint16_t source_port,
                uint16_t local_port, bool shared);
+  void OpenRun(uint32_t block);
+  // False: this datagram must go by Deliver.
+  bool AddToRun(Instant now, const ip::Inbound& inbound, uint16_t source_port, uint16_t local_port);
+  void CloseRun();
   uint32_t FindBound(const ip::PacketInfo& info, uint16_t local_port, uint64_t spread);
   ip::FlowKey KeyOf(const wire::Endpoint& local, const wire::Endpoint& remote,
                     uint16_t interface) const;
@@ -185,19 +218,20 @@ class Stack {
   enum class Quick : uint8_t { kSent, kBlocked, kNo };
   // Sends up to `budget` datagrams. Returns false if there may be more.
   bool Drain(Instant now, uint32_t block, uint32_t budget);
-  Quick SendQuickly(const Control& control, const table::Options& options, table::SendQueue& queue,
-                    Burst& burst);
+  Sender SenderOf(const Control& control, const table::Options& options) const;
+  Quick SendQuickly(Sender& sender, const Control& control, table::SendQueue& queue, Burst& burst);
   Sent SendSlowly(Instant now, table::Socket socket, Control& control, table::SendQueue& queue,
                   bool* empty);
   // Spends of `budget`.
-  bool SendReplies(Instant now, table::Socket socket, Control& control, uint32_t& budget,
-                   Burst& burst);
-  bool DestinationOf(const Control& control, const table::Options& options,
-                     const table::DatagramHeader& header, ip::FlowKey& key);
+  bool SendReplies(Instant now, table::Socket socket, Control& control, Sender& sender,
+                   uint32_t& budget, Burst& burst);
+  static bool DestinationOf(const Sender& sender, const Control& control,
+                            const table::DatagramHeader& header, ip::FlowKey& key,
+                            uint32_t& choices);
   void Remember(table::Socket socket, const Control& control, const Sending& sending);
-  const Destination* ReadyDestination(const Control& control, const table::Options& options,
-                                      const table::DatagramHeader& header, size_t bytes);
-  static void Finish(rte_mbuf* packet, const Destination& to, uint64_t payload_sum);
+  const Destination* ReadyDestination(Sender& sender, const Control& control,
+                                      const table::DatagramHeader& header, size_t bytes,
+                                      Burst& burst);
 
   // --- output.cc
   struct Wanted {
@@ -237,6 +271,7 @@ class Stack {
   Memberships memberships_;
   Destinations destinations_;
   Recent recent_;  // nothing after each change of bindings_
+  Run run_;
   std::vector<std::unique_ptr<Control[]>> chunks_;
   uint32_t free_ = kNone;
   uint32_t open_ = 0;

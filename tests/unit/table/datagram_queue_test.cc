@@ -76,6 +76,96 @@ TEST_CASE("datagrams keep their borders, their senders and their order") {
   CHECK(f.blocks_used() == 0);
 }
 
+TEST_CASE("stored datagrams are seen once they are published") {
+  Fixture f;
+  PlainPool pool(16);
+  rte_mbuf* lent = Packet(pool, "first");
+  f.ShareMbufs(lent);
+  Socket socket = f.OpenDatagram();
+  ReceiveReader reader(f.region, socket.entry());
+  ReceiveQueue queue = socket.receive_queue();
+  *queue.StoreDatagram(lent) = From(1);
+  *queue.StoreDatagram(Packet(pool, "")) = From(2);
+  CHECK_FALSE(ReadOne(reader, 10).ok);
+  CHECK(queue.bytes() == 0);
+  queue.PublishStored(5);
+  CHECK(queue.bytes() == 5);
+  Descriptor descriptor;
+  const DatagramHeader* const front = reader.FrontWhole(descriptor);
+  REQUIRE(front != nullptr);
+  CHECK(front->peer.port == 1);
+  CHECK(reader.PayloadOf(descriptor).size() == 5);
+  reader.TakeWhole();
+  REQUIRE(reader.FrontWhole(descriptor) != nullptr);
+  reader.TakeWhole();
+  CHECK(reader.FrontWhole(descriptor) == nullptr);
+  CHECK(queue.mbufs_held() == 2);
+  reader.PublishTaken(5);
+  queue.Reclaim();
+  CHECK(queue.mbufs_held() == 0);
+  CHECK(queue.bytes() == 0);
+  CHECK(pool.available() == 16);
+}
+
+TEST_CASE("a packet that cannot be lent is not stored") {
+  Fixture f;
+  PlainPool pool(16);
+  rte_mbuf* packet = Packet(pool, "bytes");
+  f.ShareMbufs(packet);
+  Socket socket = f.OpenDatagram();
+  ReceiveQueue queue = socket.receive_queue();
+  SECTION("a second reference") {
+    rte_mbuf_refcnt_update(packet, 1);
+    CHECK(queue.StoreDatagram(packet) == nullptr);
+    rte_mbuf_refcnt_update(packet, -1);
+  }
+  SECTION("a chain") {
+    REQUIRE(rte_pktmbuf_chain(packet, Packet(pool, "more")) == 0);
+    CHECK(queue.StoreDatagram(packet) == nullptr);
+  }
+  SECTION("no headroom") {
+    rte_pktmbuf_prepend(packet, 60);
+    CHECK(queue.StoreDatagram(packet) == nullptr);
+  }
+  CHECK(queue.held() == 0);
+  rte_pktmbuf_free(packet);
+  CHECK(pool.available() == 16);
+}
+
+TEST_CASE("a run of datagrams is seen when it ends, and leaves no buffer behind") {
+  Fixture f;
+  Socket socket = f.OpenDatagram();
+  Entry& entry = socket.entry();
+  entry.options.send_buffer_bytes.store(12);
+  SendQueue queue = socket.send_queue();
+  char text[] = "datagram";
+  const iovec piece{text, 8};
+  {
+    DatagramRun run(f.region, entry, 5);
+    CHECK(run.Write(From(1), {wire::IpAddress::V4(192, 0, 2, 7), 7, 0}, piece, 0));
+    CHECK(run.Write(From(1), {wire::IpAddress::V4(192, 0, 2, 8), 8, 0}, piece, 8));
+    CHECK_FALSE(run.Write(From(1), {wire::IpAddress::V4(192, 0, 2, 9), 9, 0}, piece, 8));
+    CHECK(queue.descriptors() == 0);
+  }
+  CHECK(queue.descriptors() == 2);
+  CHECK(queue.bytes() == 8);
+  CHECK(f.buffers_used() == 2);
+  DatagramHeader header;
+  SendQueue::Whole whole;
+  REQUIRE(queue.ReadWhole(header, whole));
+  CHECK(header.peer.port == 7);
+  CHECK(whole.payload.empty());
+  queue.DropWhole(whole);
+  REQUIRE(queue.ReadWhole(header, whole));
+  CHECK(header.peer.port == 8);
+  CHECK(std::string(whole.payload.begin(), whole.payload.end()) == "datagram");
+  queue.DropWhole(whole);
+  CHECK_FALSE(queue.ReadWhole(header, whole));
+  queue.Publish();
+  CHECK(SendQueueBytes(entry) == 0);
+  CHECK(f.buffers_used() == 0);
+}
+
 TEST_CASE("a datagram whose bytes another packet shares keeps them as they are") {
   Fixture f;
   PlainPool pool(16);

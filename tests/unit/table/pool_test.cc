@@ -1,5 +1,6 @@
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -29,6 +30,34 @@ TEST_CASE("a buffer returns with its last reference") {
   CHECK(f.buffers_used() == 1);
   f.region.DropReference(buffer);
   CHECK(f.buffers_used() == 0);
+}
+
+TEST_CASE("several buffers at once are returned ones first, then fresh ones") {
+  Fixture f({.sockets = 4, .buffers = 8, .blocks = 2});
+  uint32_t held[4];
+  REQUIRE(f.region.TakeBuffers(held) == 4);
+  CHECK(std::vector<uint32_t>(held, held + 4) == std::vector<uint32_t>{0, 1, 2, 3});
+  for (uint32_t buffer : held) f.region.DropReference(buffer);
+  uint32_t all[10];
+  REQUIRE(f.region.TakeBuffers({all, 2}) == 2);
+  CHECK(f.buffers_used() == 2);
+  REQUIRE(f.region.TakeBuffers(std::span(all).subspan(2)) == 6);
+  CHECK(std::vector<uint32_t>(all, all + 8) == std::vector<uint32_t>{3, 2, 1, 0, 4, 5, 6, 7});
+  CHECK(f.region.header().buffers.exhausted.load() == 1);
+  for (uint32_t i = 0; i < 8; ++i) f.region.DropReference(all[i]);
+  CHECK(f.buffers_used() == 0);
+}
+
+TEST_CASE("a scribbled free list gives what stands before the scribble") {
+  Fixture f({.sockets = 4, .buffers = 8, .blocks = 8});
+  uint32_t held[3];
+  REQUIRE(f.region.TakeBuffers(held) == 3);
+  for (uint32_t buffer : held) f.region.DropReference(buffer);
+  f.region.buffer_header(held[1]).link.next.store(0xdeadbeef);
+  uint32_t taken[3];
+  REQUIRE(f.region.TakeBuffers(taken) == 3);
+  CHECK(std::vector<uint32_t>(taken, taken + 3) == std::vector<uint32_t>{2, 1, 3});
+  CHECK(f.region.header().buffers.corrupt.load() == 1);
 }
 
 TEST_CASE("a scribbled free list ends the list and is counted") {

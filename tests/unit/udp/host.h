@@ -10,6 +10,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -64,11 +65,16 @@ class Host {
   }
 
   // --- The engine's side
-  void Input(Instant now, rte_mbuf* frame) { Dispatch(now, ip.Input(now, eth0, frame, &inbound_)); }
+  void Input(Instant now, std::span<rte_mbuf* const> frames) {
+    for (rte_mbuf* frame : frames) Dispatch(now, ip.Input(now, eth0, frame, &inbound_));
+    udp.EndOfInput();
+  }
+  void Input(Instant now, rte_mbuf* frame) { Input(now, {&frame, 1}); }
   void Turn(Instant now) {
     for (size_t n = ip.looped_packets(); n > 0; --n) {
       Dispatch(now, ip.Input(now, ip::kLoopbackInterface, ip.TakeLooped(), &inbound_));
     }
+    udp.EndOfInput();
     uint32_t index;
     while (region_.doorbells(0).Pop(index, region_.slot_queue_mask())) {
       region_.entry(index).doorbell_pending.Exchange(0);
@@ -204,8 +210,10 @@ struct Pair {
       a.Turn(now);
       b.Turn(now);
       std::vector<rte_mbuf*> from_a = a.TakeFrames(), from_b = b.TakeFrames();
-      for (rte_mbuf* frame : from_a) b.Input(now, Carry(frame));
-      for (rte_mbuf* frame : from_b) a.Input(now, Carry(frame));
+      for (rte_mbuf*& frame : from_a) frame = Carry(frame);
+      for (rte_mbuf*& frame : from_b) frame = Carry(frame);
+      b.Input(now, from_a);
+      a.Input(now, from_b);
       if (from_a.empty() && from_b.empty() && a.ip.looped_packets() == 0 &&
           b.ip.looped_packets() == 0 && !a.udp.HasWork() && !b.udp.HasWork() &&
           a.region().doorbells(0).empty(a.region().slot_queue_mask()) &&
