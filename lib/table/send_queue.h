@@ -151,9 +151,11 @@ inline bool SendQueue::ReadWhole(DatagramHeader& header, Whole& whole) {
   const uint32_t room = region_.storage_bytes();
   if (descriptor.offset > room || descriptor.length > room - descriptor.offset) return false;
   uint8_t* const storage = region_.storage(descriptor.buffer);
-  if (state_.first.slot + 1 < RingBlock::kSlots) {  // the next one's, if there is one
-    const uint32_t next = region_.block(state_.first.block).slots[state_.first.slot + 1].buffer;
-    const uint8_t* const ahead = region_.storage(region_.HasBuffer(next) ? next : 0);
+  Cursor next = state_.first;
+  RingStep(next);
+  if (!next.at_end()) {  // the next one's, if there is one
+    const uint32_t buffer = RingAt(region_, next).buffer;
+    const uint8_t* const ahead = region_.storage(region_.HasBuffer(buffer) ? buffer : 0);
     __builtin_prefetch(ahead);
     __builtin_prefetch(ahead + kHeadroom);
   }
