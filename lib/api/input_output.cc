@@ -14,6 +14,7 @@
 #include "api/socket_calls.h"
 #include "api/stream.h"
 #include "api/time_out.h"
+#include "base/unset.h"
 
 namespace sluice::api {
 namespace {
@@ -33,7 +34,8 @@ ssize_t ReceiveFrom(const OpenSocket& socket, std::span<const iovec> pieces, int
     if (received >= 0 && address != nullptr && length != nullptr) *length = 0;
     return received;
   }
-  ReceivedDatagram datagram;
+  Unset<ReceivedDatagram> received;
+  ReceivedDatagram& datagram = received.value;
   const int error = ReceiveDatagram(socket, pieces, flags, datagram);
   if (error == ESHUTDOWN) return 0;
   if (error != 0) return -error;
@@ -54,7 +56,8 @@ ssize_t ReceiveMessage(const OpenSocket& socket, msghdr& message, int flags) {
     if ((flags & MSG_OOB) != 0) message.msg_flags |= MSG_OOB;
     return received;
   }
-  ReceivedDatagram datagram;
+  Unset<ReceivedDatagram> received;
+  ReceivedDatagram& datagram = received.value;
   const int error = ReceiveDatagram(socket, pieces, flags, datagram);
   if (error == ESHUTDOWN) {
     message.msg_namelen = 0;

@@ -193,6 +193,8 @@ bool ReceiveReader::ReadDatagram(DatagramHeader& header, std::span<const iovec> 
     PublishTaken(static_cast<uint32_t>(payload.size()));
     return true;
   }
+  header = {};
+  length = 0;
   Cursor cursor = cursor_;
   uint32_t left, taken = 0;
   size_t piece = 0, piece_offset = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/unset.h"
 #include "ip/stack.h"
 #include "udp/burst.h"
 #include "udp/stack.h"
@@ -155,14 +156,10 @@ inline const Destination* Stack::ReadyDestination(Sender& sender, const Control&
 // Sends the datagram that stands first, if it lies in one piece and goes where others went before.
 inline Stack::Quick Stack::SendQuickly(Sender& sender, const Control& control,
                                        table::SendQueue& queue, Burst& burst) {
-  // Not cleared for each datagram: all of it is read from the queue.
-  union Unset {
-    Unset() {}
-    table::DatagramHeader header;
-  } unset;
-  const table::DatagramHeader& header = unset.header;
+  Unset<table::DatagramHeader> read;
+  const table::DatagramHeader& header = read.value;
   table::SendQueue::Whole whole;
-  if (!queue.ReadWhole(unset.header, whole)) return Quick::kNo;
+  if (!queue.ReadWhole(read.value, whole)) return Quick::kNo;
   const std::span<const uint8_t>& payload = whole.payload;
   const Destination* to = ReadyDestination(sender, control, header, payload.size(), burst);
   if (to == nullptr) return Quick::kNo;
