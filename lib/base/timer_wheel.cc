@@ -150,6 +150,16 @@ Instant TimerWheel::SettleBucket(int level, int slot) {
   return earliest;
 }
 
+Instant TimerWheel::EarliestPossible() const {
+  if (next_known_) return next_;
+  if (cascade_level_ != 0) return bound_;
+  int level, slot;
+  if (!FirstBucket(level, slot)) return Instant::Never();
+  if (level == 0) return TimerOf(buckets_[slot].next).deadline_;
+  const uint64_t start = StartOf(level, slot) << kTickShift;
+  return Instant::FromNanoseconds(static_cast<int64_t>(start ^ (uint64_t{1} << 63)));
+}
+
 Instant TimerWheel::NextDeadline() {
   if (next_known_) return next_;
   uint64_t no_limit = UINT64_MAX;

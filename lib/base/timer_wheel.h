@@ -98,7 +98,7 @@ class TimerWheel {
       ++fired;
       fire(*timer);
     }
-    if (fired < budget && moves != 0) bound_ = NextDeadline();
+    if (fired < budget && moves != 0) bound_ = EarliestPossible();
     return fired;
   }
 
@@ -113,6 +113,9 @@ class TimerWheel {
   static uint64_t TickOf(Instant t);
   static Timer& TimerOf(TimerLink* link) { return *static_cast<Timer*>(link); }
 
+  // NextDeadline, or the start of the bucket that it lies in: where thousands of timers wait far
+  // off, a walk through their bucket for every turn would be dear.
+  Instant EarliestPossible() const;
   // First tick of bucket `slot` of `level`, seen from the wheel's present tick.
   uint64_t StartOf(int level, int slot) const;
   // The earliest occupied bucket. False if the wheel is empty.

@@ -36,9 +36,12 @@ def kernel_frames(place):
     return Kernel(place, frames=True)
 
 
-def many(connections):
-    """Sluice with room for so many connections."""
-    return lambda place: Sluice(place, limits={"sockets": connections + 1000})
+def many(connections, messages=0):
+    """Sluice with room for so many connections, and so many messages under way at once."""
+    limits = {"sockets": connections + 1000}
+    if messages > 0:
+        limits["buffers"] = 16384 + 2 * messages  # they wait on either side
+    return lambda place: Sluice(place, limits=limits)
 
 
 RAW = [
@@ -79,12 +82,13 @@ WORKLOADS = RAW + IDEAL + [
     Workload("echo-64-64", "messages/s", echo(64, 64), (*BOTH, kernel_rps), "raw-loop-64",
              quick=True),
     Workload("echo-1000-64", "messages/s", echo(1000, 64), BOTH, "raw-loop-64"),
-    Workload("echo-100000-64", "messages/s", echo(100_000, 64), (many(100_000),), "raw-loop-64"),
+    Workload("echo-100000-64", "messages/s", echo(100_000, 64), (many(100_000, 100_000),),
+             "raw-loop-64"),
     Workload("echo-64-64-pipelined", "messages/s", echo(64, 64, "--depth", "16"), BOTH),
     Workload("echo-1-1400", "messages/s", echo(1, 1400), BOTH),
     Workload("echo-64-1400", "messages/s", echo(64, 1400), BOTH),
     Workload("echo-1000-1400", "messages/s", echo(1000, 1400), BOTH),
-    Workload("echo-100000-1400", "messages/s", echo(100_000, 1400), (many(100_000),)),
+    Workload("echo-100000-1400", "messages/s", echo(100_000, 1400), (many(100_000, 100_000),)),
     Workload("udp-echo-64-64", "messages/s", echo(64, 64, mode="udp-echo"), BOTH, "raw-loop-64",
              quick=True),
     Workload("udp-echo-64-1400", "messages/s", echo(64, 1400, mode="udp-echo"), BOTH),
