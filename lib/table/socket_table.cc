@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "base/prefetch.h"
+
 namespace sluice::table {
 
 void CopyOptions(const Options& from, Options& to) {
@@ -42,13 +44,6 @@ void CopyOptions(const Options& from, Options& to) {
 }
 
 namespace {
-
-template <typename Record>
-void PrefetchAll(const Record& record) {
-  constexpr size_t kLine = 64;
-  const auto* bytes = reinterpret_cast<const char*>(&record);
-  for (size_t i = 0; i < sizeof(record); i += kLine) __builtin_prefetch(bytes + i, 1);
-}
 
 void SetDefaults(Options& o) {
   o.flags.store(kMulticastLoopV4 | kMulticastLoopV6 | kMulticastAllV4 | kMulticastAllV6);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/prefetch.h"
 #include "ip/mbuf_bytes.h"
 #include "tcp/close.h"
 #include "tcp/core.h"
@@ -28,13 +29,6 @@ static_assert(table::EngineSide::kNoControlBlock >> 30 ==
 constexpr size_t kForeseenMax = 64;  // connections
 // So many, with all that belongs to them, stay in the processor's caches.
 constexpr uint32_t kFewConnections = 256;
-
-template <typename Record>
-void PrefetchAll(const Record& record) {
-  constexpr size_t kLine = 64;
-  const auto* bytes = reinterpret_cast<const char*>(&record);
-  for (size_t i = 0; i < sizeof(record); i += kLine) __builtin_prefetch(bytes + i, 1);
-}
 
 // Reads the header and strips it. False: what this is, is no segment for us.
 bool ParseSegment(Core& core, ip::Inbound& inbound, Segment* segment) {
