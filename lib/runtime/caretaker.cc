@@ -115,7 +115,7 @@ void InlineHome::LeadAsCaretaker() {
   wanted_.store(0);
   Release();
   // Whoever wanted the token may have gone to sleep before it came free.
-  parking_.WakeOne();
+  if (guest_wants_.exchange(false)) parking_.WakeOne();
 }
 
 }  // namespace sluice::runtime

@@ -80,6 +80,21 @@ void InlineHome::Turn() {
 
 void InlineHome::WakeEngine(uint8_t) { parking_.Wake(Parking::kLeaderBerth); }
 
+void InlineHome::Signal(Waiter& waiter) {
+  if (!parking_.Signal(waiter)) return;
+  woke_turn_.store(turns_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  woke_by_.store(ThisThread(), std::memory_order_relaxed);
+}
+
+// Whether this thread has just woken another one, and nobody has run the engines since: that one is
+// under way to do so. The caretaker does if it never comes.
+bool InlineHome::GivesWay() {
+  if (woke_by_.load(std::memory_order_relaxed) != ThisThread()) return false;
+  woke_by_.store(nullptr, std::memory_order_relaxed);
+  return settings_.caretaker &&
+         woke_turn_.load(std::memory_order_relaxed) == turns_.load(std::memory_order_relaxed);
+}
+
 WaitOutcome InlineHome::Wait(Waiter& waiter, const WaitRequest& request) {
   return WaitFor(waiter, request, false);
 }
@@ -121,8 +136,13 @@ bool InlineHome::Seize() {
 
 WaitOutcome InlineHome::WaitFor(Waiter& waiter, const WaitRequest& request, bool any_news) {
   Instant spin_until;
+  bool gives_way = GivesWay() && !any_news;
   for (;;) {
     if (waiter.signaled.Acquire() == 1) return WaitOutcome::kLook;
+    if (gives_way) {
+      if (auto outcome = WaitAsGuest(waiter, request, any_news, true)) return *outcome;
+      gives_way = false;
+    }
     if (TryTake(kProgram)) {
       WaitOutcome outcome = Lead(waiter, request);
       left_with_work_ = outcome == WaitOutcome::kLook || outcome == WaitOutcome::kKernelReady;
@@ -134,16 +154,20 @@ WaitOutcome InlineHome::WaitFor(Waiter& waiter, const WaitRequest& request, bool
     if (now >= request.deadline) return WaitOutcome::kDeadline;
     if (spin_until == Instant()) spin_until = now + settings_.guest_spin;
     if (now < spin_until) {
-      Pause();
+      if (token_.load(std::memory_order_relaxed) == kCaretaker) {
+        syscall(SYS_sched_yield);  // it may need this very core to hand the token over
+      } else {
+        Pause();
+      }
       continue;
     }
-    if (auto outcome = WaitAsGuest(waiter, request, any_news)) return *outcome;
+    if (auto outcome = WaitAsGuest(waiter, request, any_news, false)) return *outcome;
   }
 }
 
 // Sleeps until signaled. Nothing: the token came free meanwhile.
 std::optional<WaitOutcome> InlineHome::WaitAsGuest(Waiter& waiter, const WaitRequest& request,
-                                                   bool any_news) {
+                                                   bool any_news, bool gives_way) {
   Parking::Stay stay(parking_, waiter, request);
   if (!stay.is_parked()) return WaitOutcome::kLook;
   if (any_news) {
@@ -151,7 +175,8 @@ std::optional<WaitOutcome> InlineHome::WaitAsGuest(Waiter& waiter, const WaitReq
     if (engines_.notices() != request.notices_seen) return WaitOutcome::kLook;
   }
   // After parking: pairs with Release of a caretaker that then looks for a guest to wake.
-  if (token_.load(std::memory_order_seq_cst) == kNobody) return std::nullopt;
+  if (token_.load(std::memory_order_relaxed) == kCaretaker) guest_wants_.store(true);
+  if (!gives_way && token_.load(std::memory_order_seq_cst) == kNobody) return std::nullopt;
   return stay.Sleep(request, request.deadline);
 }
 

@@ -5,6 +5,11 @@
 // meanwhile are guests: they sleep in a berth until somebody signals their waiter. A leader spins
 // for a while after the last work, then sleeps on the ports' wake descriptors and its berth.
 //
+// A leader that finds news for others only, and wakes one of them, gives way: it sleeps as a guest,
+// and the one that was woken leads when it waits again. So a program whose connections are one
+// thread's, while another waits for new ones, is led by the thread that has the work, which needs
+// not be woken for it.
+//
 // A leader that returns to its program wakes nobody: it will mostly be back in a moment. For when
 // it is not, there is the caretaker, a thread of Sluice's. It looks every so often whether the
 // engines were run; if they were not, it takes the token and leads, tells guests what came for
@@ -12,8 +17,10 @@
 // program's own sleeps, the caretaker dozes without a time-out, until a leader leaves.
 //
 // Words and who writes them: `token_` by whoever takes or gives it; `turns_`, `idle_since_`,
-// `last_look_` by the holder of the token; `wanted_` set by threads of the program and cleared by
-// the caretaker; `dozing_` set by the caretaker and cleared by a leader that leaves.
+// `last_look_` by the holder of the token; `woke_by_` and `woke_turn_` by whoever wakes a guest;
+// `wanted_` set by threads of the program and cleared by the caretaker; `guest_wants_` set by
+// guests and cleared by the caretaker; `dozing_` set by the caretaker and cleared by a leader that
+// leaves.
 #pragma once
 
 #include <atomic>
@@ -57,7 +64,7 @@ class InlineHome final : public api::Home {
   Instant Now() override { return clock_.Now(); }
   void Turn() override;
   api::WaitOutcome Wait(api::Waiter& waiter, const api::WaitRequest& request) override;
-  void Signal(api::Waiter& waiter) override { parking_.Signal(waiter); }
+  void Signal(api::Waiter& waiter) override;
   void WakeEngine(uint8_t lane) override;
 
   // Runs the engines once unless somebody else does now; true: there was work.
@@ -84,7 +91,8 @@ class InlineHome final : public api::Home {
   std::optional<api::WaitOutcome> LookAtDescriptor(const api::WaitRequest& request, Instant now);
   api::WaitOutcome WaitFor(api::Waiter& waiter, const api::WaitRequest& request, bool any_news);
   std::optional<api::WaitOutcome> WaitAsGuest(api::Waiter& waiter, const api::WaitRequest& request,
-                                              bool any_news);
+                                              bool any_news, bool gives_way);
+  bool GivesWay();
 
   void StopCaretaker();
   void RunCaretaker();
@@ -102,6 +110,9 @@ class InlineHome final : public api::Home {
   std::atomic<bool> seized_{false};
   std::atomic<bool> polling_{false};          // the holder is inside the engines
   std::atomic<const void*> holder_{nullptr};  // its thread, as ThisThread() names it
+  // The thread that last woke a guest, and turns_ then.
+  std::atomic<const void*> woke_by_{nullptr};
+  std::atomic<uint64_t> woke_turn_{0};
 
   alignas(64) std::atomic<uint64_t> turns_{0};
   std::atomic<bool> leader_sleeps_{false};
@@ -113,6 +124,7 @@ class InlineHome final : public api::Home {
 
   alignas(64) std::atomic<uint32_t> caretaker_word_{0};
   std::atomic<uint32_t> dozing_{0};
+  std::atomic<bool> guest_wants_{false};  // a guest went to sleep for want of the caretaker's token
   std::atomic<bool> stop_{false};
   std::thread caretaker_;
 };

@@ -74,21 +74,23 @@ uint32_t Parking::Take() {
 
 void Parking::Return(uint32_t berth) { taken_[berth / 64].fetch_and(~(uint64_t{1} << berth % 64)); }
 
-void Parking::Signal(api::Waiter& waiter) {
+bool Parking::Signal(api::Waiter& waiter) {
   uint32_t old = waiter.signaled.Exchange(1);
-  if (old >= kNoted && old - kNoted < count_) Wake(old - kNoted);
+  if (old < kNoted || old - kNoted >= count_) return false;
+  return Wake(old - kNoted) && old - kNoted != kLeaderBerth;
 }
 
-void Parking::Wake(uint32_t index) {
+bool Parking::Wake(uint32_t index) {
   Berth& berth = berths_[index];
-  if (berth.word.exchange(1) != 0) return;
+  if (berth.word.exchange(1) != 0) return false;
   if (!berth.rings.load()) {
     FutexWake(berth.word);
-    return;
+    return true;
   }
   uint64_t one = 1;
   // Full would mean that it is readable already.
   [[maybe_unused]] long written = syscall(SYS_write, berth.descriptor.load(), &one, sizeof one);
+  return true;
 }
 
 template <typename Visitor>

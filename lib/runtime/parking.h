@@ -49,10 +49,11 @@ class Parking {
   Parking(const Parking&) = delete;
   Parking& operator=(const Parking&) = delete;
 
-  // Makes a waiter signaled and wakes its thread if that sleeps. Any thread.
-  void Signal(api::Waiter& waiter);
-  // Wakes whoever sleeps in a berth. Any thread.
-  void Wake(uint32_t berth);
+  // Makes a waiter signaled and wakes its thread if that sleeps. True: it did, in a berth other
+  // than the leader's. Any thread.
+  bool Signal(api::Waiter& waiter);
+  // Wakes whoever sleeps in a berth; false: nobody does, or he was woken before. Any thread.
+  bool Wake(uint32_t berth);
   // Wakes one thread that sleeps in a berth other than the leader's. False: there is none.
   bool WakeOne();
   // Wakes those whose deadline has come, and who gave one on a clock that the kernel does not know.

@@ -89,6 +89,48 @@ TEST_CASE("inline home: one thread alone", "[home]") {
   RunConsumers(engines, clock, 1, 2000, [&](size_t i) { engines.Arrive(i); });
 }
 
+TEST_CASE("inline home: who has the work comes to lead", "[home]") {
+  constexpr int kRounds = 200;
+  // All on one processor, where nobody can take over while a leader lets go for a moment.
+  cpu_set_t before, one;
+  REQUIRE(pthread_getaffinity_np(pthread_self(), sizeof before, &before) == 0);
+  int first = 0;
+  while (!CPU_ISSET(first, &before)) ++first;
+  CPU_ZERO(&one);
+  CPU_SET(first, &one);
+  pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+  FakeEngines engines(true);
+  SystemClock clock;
+  InlineSettings settings;
+  // So seldom that it hardly ever has a part in this, but once in the end.
+  settings.caretaker_min = settings.caretaker_max = Milliseconds(100);
+  InlineHome home(engines, clock, settings);
+  engines.set_home(&home);
+  home.Start();
+  std::atomic<int> received{0};
+  std::thread idle([&] { engines.Receive(0, clock.Now() + kLostAfter); });
+  while (engines.polls.load() == 0) sched_yield();  // it leads
+  std::thread busy([&] {
+    for (int i = 0; i < kRounds; ++i) {
+      if (!engines.Receive(1, clock.Now() + kLostAfter)) return;
+      received.fetch_add(1);
+    }
+  });
+  for (int i = 0; i < kRounds; ++i) {
+    engines.Arrive(1);
+    for (const Instant lost = clock.Now() + kLostAfter; received.load() <= i;) {
+      if (clock.Now() >= lost) break;
+      sched_yield();
+    }
+  }
+  // The idle one gave way to the first frame that was not its own.
+  CHECK(engines.PolledBy(busy.get_id()) > kRounds / 2);
+  engines.Arrive(0);
+  idle.join();
+  busy.join();
+  pthread_setaffinity_np(pthread_self(), sizeof before, &before);
+}
+
 TEST_CASE("inline home: the caretaker runs the engines of a busy program", "[home]") {
   FakeEngines engines(true);
   SystemClock clock;
