@@ -1,5 +1,6 @@
-"""What the two programs of a measurement stand on: Sluice over net_memif, the kernel over a veth,
-or the raw port. The same calls start a server and run a client on each.
+"""What the two programs of a measurement stand on: Sluice over net_memif or, with a client on the
+kernel's sockets, over a veth; the kernel over a veth; or the raw port. The same calls start a
+server and run a client on each.
 
     with Sluice(place) as bed:
         bed.serve(bed.own("perf-server", "--mode", "echo"), "ready")
@@ -24,6 +25,7 @@ from namespace import Pair  # noqa: E402
 from process import Process, until  # noqa: E402
 
 START_SECONDS = 30
+STARTED = "packet forwarding - ports=1"  # says testpmd
 
 
 class Failed(Exception):
@@ -201,17 +203,37 @@ class Kernel(Bed):
         return [*super().own(name, *arguments), "--kernel"]
 
 
+def zero_copy_eal(place):
+    """What net_memif's zero copy needs: memory that can be handed to the peer as few files."""
+    if not place.hugepages:
+        raise NotHere("net_memif's zero copy needs hugepages")
+    return ["--single-file-segments"]
+
+
 def raw_eal(place, role, device):
     """EAL options of a program that uses DPDK without Sluice."""
     core = place.server_core if role == "server" else place.client_core
     memory = ["--in-memory"] if place.hugepages else ["--no-huge"]
+    if "zero-copy" in device:
+        memory += zero_copy_eal(place)
     return ["--lcores", f"(0,1)@{core}", "--no-pci", *memory, "-m", "512",
             "--file-prefix", f"perf-{os.getpid()}-{role}", "--log-level", "4",
             "--vdev", f"{device},socket-abstract=no"]
 
 
 class OverMemif(Bed):
-    """Two DPDK processes that share memory; the namespaces are empty and joined by nothing."""
+    """Two DPDK processes that share memory; the namespaces are empty and joined by nothing.
+
+    Without `zero_copy` both ends copy, each what it sends and what it receives. With it the
+    server's end is memif's client, whose packets lie in memory that its peer sees: the peer copies,
+    as a card would.
+    """
+
+    def __init__(self, place, limits=None, zero_copy=False):
+        super().__init__(place, limits)
+        self.zero_copy = zero_copy
+        if zero_copy:
+            self.name += "-zero-copy"
 
     def _network(self):
         return Pair(kernel=False, what="perf", link=False)
@@ -221,15 +243,24 @@ class OverMemif(Bed):
         return self.path("memif.sock")
 
     def device(self, role):
-        return f"net_memif0,role={role},socket={self.socket}"
+        if self.zero_copy:
+            role, more = (("client", ",zero-copy=yes") if role == "server" else ("server", ""))
+        else:
+            more = ""
+        return f"net_memif0,role={role},socket={self.socket}{more}"
 
     def raw_eal(self, role):
         return raw_eal(self.place, role, self.device(role))
 
-    def raw_client(self, *arguments, seconds=None):
-        """Runs perf-raw against the server, which it outlives: see WaitForEnd in raw.cc."""
+    def raw_client(self, *arguments, seconds=None, then=None):
+        """Runs perf-raw against the server, which it outlives: see WaitForEnd in raw.cc. `then` is
+        called when its port has started, for a server that must find it."""
         argv = [self.place.program("perf-raw"), *self.raw_eal("client"), "--", *arguments]
         client = self._start_raw(argv)
+        if then is not None:
+            until(lambda: "port started" in client.log() or not client.running(), START_SECONDS,
+                  f"{client.name} to start its port")
+            then()
         with machine.Disturbance({self.server.pid, client.pid}) as disturbance:
             until(lambda: "\n{" in "\n" + client.log() or not client.running(),
                   seconds or self.patience(), f"{client.name} to finish")
@@ -247,22 +278,18 @@ def sluice_settings(place, role, device, addresses):
     return {
         "name": f"perf-{role}",
         "hugepages": "require" if place.hugepages else "never",
-        "interfaces": [{"device": device, "addresses": addresses, "trusted_link": True}],
+        "interfaces": [{"device": device, "addresses": addresses,
+                        "trusted_link": device.startswith("net_memif")}],
         "ephemeral_ports": "10000-65000",
+        "eal_arguments": zero_copy_eal(place) if "zero-copy" in device else [],
     }
 
 
-class Sluice(OverMemif):
-    """Both ends on Sluice: programs of ours embed it, others run under `sluice run`."""
+class OnSluice(Bed):
+    """What runs on Sluice: programs of ours embed it, others run under `sluice run`."""
 
-    name = "sluice"
-
-    def _prepare(self):
-        self._write("server", [f"{Pair.subject_ip4}/24"])
-        self._write("client", [f"{Pair.peer_ip4}/24"])
-
-    def _write(self, role, addresses):
-        settings = sluice_settings(self.place, role, self.device(role), addresses)
+    def _write(self, role, device, address):
+        settings = sluice_settings(self.place, role, device, [f"{address}/24"])
         settings["run_directory"] = self.path(f"run-{role}")
         settings["limits"] = self.limits
         # Our own programs embed Sluice, and have one thread.
@@ -270,12 +297,48 @@ class Sluice(OverMemif):
             with open(self.path(f"{name}.yaml"), "w", encoding="ascii") as file:
                 json.dump(settings | more, file, indent=1)  # JSON is YAML
 
-    def _command(self, role, argv):
+    def _on_sluice(self, role, argv):
         if argv[0].startswith(self.place.build):
-            if os.path.basename(argv[0]) == "perf-raw":
-                return argv
             return [*argv, "--config", self.path(f"{role}-own.yaml")]
         return [self.place.sluice, "run", "--config", self.path(f"{role}.yaml"), "--", *argv]
+
+
+class Sluice(OverMemif, OnSluice):
+    """Both ends on Sluice, or the client's on the bare port."""
+
+    name = "sluice"
+
+    def _prepare(self):
+        self._write("server", self.device("server"), Pair.subject_ip4)
+        if not self.zero_copy:
+            self._write("client", self.device("client"), Pair.peer_ip4)
+
+    def _command(self, role, argv):
+        is_raw = os.path.basename(argv[0]) == "perf-raw"
+        return argv if is_raw else self._on_sluice(role, argv)
+
+
+class OverVeth(OnSluice):
+    """The server on Sluice over net_af_packet or, with `xdp`, net_af_xdp; the client on the
+    kernel's sockets; between them a veth that carries real frames: no offloads."""
+
+    def __init__(self, place, xdp=False):
+        super().__init__(place)
+        self.driver = "net_af_xdp" if xdp else "net_af_packet"
+        self.name = "sluice-af-xdp" if xdp else "sluice"
+
+    def _network(self):
+        return Pair(kernel=False, what="perf")
+
+    def _prepare(self):
+        self._write("server", f"{self.driver}0,iface={Pair.interface}", Pair.subject_ip4)
+
+    def own(self, name, *arguments):
+        more = ["--kernel"] if name == "perf-client" else []
+        return [*super().own(name, *arguments), *more]
+
+    def _command(self, role, argv):
+        return self._on_sluice(role, argv) if role == "server" else argv
 
 
 class Raw(OverMemif):
@@ -290,7 +353,11 @@ class Raw(OverMemif):
         argv = ["dpdk-testpmd", *self.raw_eal(role), "--", "--auto-start", "--stats-period", "1",
                 "--total-num-mbufs", "16384", "--rxd", "1024", "--txd", "1024",
                 "--forward-mode", mode, "--txpkts", str(size)]
-        if role == "client":
-            return self.start_client(argv)
-        # A client that connects before testpmd has started its port never gets its link.
-        return self.serve(argv, "packet forwarding - ports=1")
+        # Memif's client that connects before the server has started its port never gets its link,
+        # and testpmd as the client ends if there is no server.
+        if role == "server":
+            return self.serve(argv, STARTED)
+        client = self.start_client(argv)
+        until(lambda: STARTED in client.log() or not client.running(), START_SECONDS,
+              f"{client.name} to start")
+        return client

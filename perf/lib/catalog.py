@@ -5,7 +5,7 @@ import typing
 
 import ideal
 import programs
-from beds import Kernel, Raw, Sluice
+from beds import Kernel, OverVeth, Raw, Sluice
 from workloads import (bulk, connect, echo, http, latency, one_way, raw_loop, raw_one_way,
                        round_trip, scale)
 
@@ -24,8 +24,18 @@ class Workload:
     scale: float = 1      # the raw port's figure is multiplied with this
 
 
+def sluice_zero_copy(place):
+    return Sluice(place, zero_copy=True)
+
+
+def raw_zero_copy(place):
+    return Raw(place, zero_copy=True)
+
+
 SLUICE, KERNEL = Sluice, Kernel
 BOTH = (SLUICE, KERNEL)
+ALONE = (SLUICE, sluice_zero_copy)
+ALL = (*ALONE, KERNEL)
 
 
 def kernel_rps(place):
@@ -36,6 +46,13 @@ def kernel_frames(place):
     return Kernel(place, frames=True)
 
 
+def over_xdp(place):
+    return OverVeth(place, xdp=True)
+
+
+VETH = (OverVeth, over_xdp, kernel_frames)  # clients on the kernel's sockets
+
+
 def many(connections, messages=0):
     """Sluice with room for so many connections, and so many messages under way at once."""
     limits = {"sockets": connections + 1000}
@@ -44,31 +61,37 @@ def many(connections, messages=0):
     return lambda place: Sluice(place, limits=limits)
 
 
+RAW_PORTS = (Raw, raw_zero_copy)
 RAW = [
-    Workload("raw-loop-64", "frames/s", raw_loop(64), (Raw,), quick=True),
+    Workload("raw-loop-64", "frames/s", raw_loop(64), RAW_PORTS, quick=True),
     Workload("raw-loop-64-fresh", "frames/s", raw_loop(64, "--fresh"), (Raw,)),
-    Workload("raw-ping-pong-64", "us", raw_loop(1), (Raw,), lower=True, quick=True),
+    Workload("raw-ping-pong-64", "us", raw_loop(1), RAW_PORTS, lower=True, quick=True),
     Workload("raw-one-way-64", "frames/s", raw_one_way(64), (Raw,)),
-    Workload("raw-one-way-1500", "frames/s", raw_one_way(1500), (Raw,), quick=True),
+    Workload("raw-one-way-1500", "frames/s", raw_one_way(1500), RAW_PORTS, quick=True),
 ]
 GIGABITS = 1500 * 8 / 1e9  # of a frame of the raw port's one-way run
 
 # What was set as the goal: a server on one core, an ideal client on the other.
 IDEAL = [
-    Workload("ideal-echo-1-64", "messages/s", ideal.echo(1), BOTH, target=700e3, quick=True),
-    Workload("ideal-echo-64-64", "messages/s", ideal.echo(64), BOTH, "raw-loop-64", 2.4e6, 0.4,
+    Workload("ideal-echo-1-64", "messages/s", ideal.echo(1), ALL, target=700e3, quick=True),
+    Workload("ideal-echo-64-64", "messages/s", ideal.echo(64), ALL, "raw-loop-64", 2.4e6, 0.4,
              quick=True),
     Workload("ideal-echo-64-64-callbacks", "messages/s", ideal.echo(64, "--callbacks"), (SLUICE,),
              "raw-loop-64"),
-    Workload("ideal-udp-echo-64-64", "messages/s", ideal.udp_echo(), BOTH, "raw-loop-64", 5e6,
+    Workload("ideal-udp-echo-64-64", "messages/s", ideal.udp_echo(), ALL, "raw-loop-64", 5e6,
              0.8, quick=True),
-    Workload("ideal-udp-echo-64-64-zero-copy", "messages/s", ideal.udp_echo("--zero-copy"),
-             (SLUICE,), "raw-loop-64", 5e6, 0.8, quick=True),
+    Workload("ideal-udp-echo-64-64-in-place", "messages/s", ideal.udp_echo("--zero-copy"),
+             ALONE, "raw-loop-64", 5e6, 0.8, quick=True),
+    Workload("ideal-round-trip-tcp", "us", ideal.round_trip("echo", ["--mode", "tcp"]), ALL,
+             "raw-ping-pong-64", share=1.5, lower=True, quick=True),
+    Workload("ideal-round-trip-udp", "us",
+             ideal.round_trip("udp-echo", ["--mode", "udp", "--window", "1"]), ALL,
+             "raw-ping-pong-64", share=1.5, lower=True),
     Workload("ideal-http-keep-alive", "requests/s", ideal.http(64, 64), BOTH, "raw-loop-64",
              2.4e6, quick=True),
     Workload("ideal-http-connection-each", "requests/s", ideal.http(64, 64, True), BOTH,
              target=0.7e6, quick=True),
-    Workload("ideal-http-1-mb", "Gbit/s", ideal.http(1 << 20, 8), BOTH, "raw-one-way-1500", 40,
+    Workload("ideal-http-1-mb", "Gbit/s", ideal.http(1 << 20, 8), ALL, "raw-one-way-1500", 40,
              scale=GIGABITS, quick=True),
     Workload("ideal-nginx-keep-alive", "requests/s", ideal.nginx(True), BOTH, target=0.45e6,
              quick=True),
@@ -112,6 +135,11 @@ WORKLOADS = RAW + IDEAL + [
     Workload("memcached", "operations/s", programs.memcached, BOTH),
     Workload("iperf3", "Gbit/s", programs.iperf3, (*BOTH, kernel_frames), "raw-one-way-1500",
              scale=GIGABITS),
+    Workload("veth-nginx-keep-alive", "requests/s", programs.nginx(True), VETH),
+    Workload("veth-redis-get", "requests/s", programs.redis(1), VETH),
+    Workload("veth-round-trip-tcp", "us", round_trip("echo"), VETH, lower=True),
+    Workload("veth-bulk-in", "Gbit/s", bulk("in"), VETH),
+    Workload("veth-bulk-out", "Gbit/s", bulk("out"), VETH),
     Workload("round-trip-tcp", "us", round_trip("echo"), BOTH, "raw-ping-pong-64", share=1.5,
              lower=True, quick=True),
     Workload("round-trip-udp", "us", round_trip("udp-echo"), BOTH, "raw-ping-pong-64", share=1.5,

@@ -40,6 +40,19 @@ def udp_echo(*server):
                  ["--mode", "udp-echo", "--connections", "64"])
 
 
+def round_trip(mode, raw):
+    """The median time of a message that travels alone; our client's on the kernel, which spins."""
+    alone = ideal(["--mode", mode, "--spin"], [*raw, "--flows", "1"],
+                  ["--mode", mode, "--connections", "1", "--spin"])
+
+    def run(bed, context):
+        result = alone(bed, context)["result"]
+        value = (result["latency_us"]["p50"] if isinstance(bed, OverMemif) else
+                 1e6 / result["rate"])
+        return {"value": value, "result": result}
+    return run
+
+
 def http(size, connections, per_request=False):
     raw = ["--mode", "tcp", "--flows", str(connections), "--http", f"/{size}"]
     client = (["--mode", "crr", "--http"] if per_request else ["--mode", "http"])

@@ -13,10 +13,18 @@ def kernel_series(measurement, workload):
             if name == workload.name and bed.startswith("kernel")}
 
 
-def row(measurement, workload):
-    """What the table says of a workload of Sluice's."""
-    ours = measurement.get(workload.name, "sluice")
-    raw = measurement.get(workload.raw, "raw") if workload.raw else None
+def variants(measurement, workload):
+    """How ports were set up for a workload: "" or "-zero-copy"; what beds' names end with."""
+    found = [bed.removeprefix("sluice") for name, bed in measurement.series
+             if name == workload.name and bed.startswith("sluice")]
+    return sorted(found) or [""]
+
+
+def row(measurement, workload, variant):
+    """What the table says of a workload of Sluice's. The raw port it stands beside is set up in the
+    same way."""
+    ours = measurement.get(workload.name, f"sluice{variant}")
+    raw = measurement.get(workload.raw, f"raw{variant}") if workload.raw else None
     kernels = kernel_series(measurement, workload)
     raw_ratios = measurement.ratios(ours, raw, workload.scale)
     reached = None
@@ -29,7 +37,7 @@ def row(measurement, workload):
             reached = reached and (ratio <= workload.share if workload.lower
                                    else ratio >= workload.share)
     return {
-        "workload": workload.name, "unit": workload.unit,
+        "workload": workload.name + variant.replace("-", " ", 1), "unit": workload.unit,
         "sluice": ours.values if ours else [],
         "kernels": {bed: series.values for bed, series in kernels.items()},
         "raw": [value * workload.scale for value in raw.values] if raw else [],
@@ -43,8 +51,9 @@ def row(measurement, workload):
 
 
 def rows(measurement):
-    return [row(measurement, workload) for workload in measurement.workloads
-            if workload.name not in raw_names(measurement)]
+    return [row(measurement, workload, variant) for workload in measurement.workloads
+            if workload.name not in raw_names(measurement)
+            for variant in variants(measurement, workload)]
 
 
 def raw_names(measurement):
@@ -91,11 +100,11 @@ def table(measurement):
             ratio_text(entry["to_kernel"].get(best, [])),
             figure(statistics.median(entry["raw"])) if entry["raw"] else "-",
             ratio_text(entry["to_raw"]), target_text(entry)))
-    for workload in measurement.workloads:
-        series = measurement.get(workload.name, "raw")
-        if series is not None:
-            lines.append((workload.name, workload.unit, "", "", "",
-                          median_and_spread(series.values), "", ""))
+    for (name, bed), series in measurement.series.items():
+        if bed.startswith("raw"):
+            lines.append((name + bed.removeprefix("raw").replace("-", " ", 1),
+                          series.workload.unit, "", "", "", median_and_spread(series.values), "",
+                          ""))
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
             for line in lines]

@@ -18,7 +18,8 @@ def own(bed, server, client, need=("messages",)):
         "perf-client", "--server", bed.host, "--port", PORT, "--seed", str(bed.place.seed),
         "--seconds", str(bed.place.seconds), *client))
     if result["corrupt"] or result["errors"]:
-        raise Failed(f"{bed.name}: {result['errors']} errors, {result['corrupt']} wrong answers")
+        raise Failed(f"{bed.name}: {result['errors']} errors, {result['corrupt']} wrong answers, "
+                     f"first: {result.get('first_error', 'none')}")
     if any(result[field] == 0 for field in need):
         raise Failed(f"{bed.name}: nothing went through")
     return result
@@ -135,7 +136,8 @@ def scale(connections):
         held = memory_now(server, client)
         result = last_object(bed.finish_client(client, bed.patience()))
         if result["errors"] or result["corrupt"] or result["alive"] != connections:
-            raise Failed(f"{result['errors']} errors, {result['alive']} connections alive")
+            raise Failed(f"{result['errors']} errors, {result['alive']} connections alive, first: "
+                         f"{result.get('first_error', 'none')}")
         each = [(now - then) * 1024 / connections for then, now in zip(before, held)]
         return {"value": result["rate"], "result": result, "connections": connections,
                 "server_bytes_each": each[0], "client_bytes_each": each[1],
@@ -149,10 +151,15 @@ def scale(connections):
 
 def raw_loop(window, *more):
     def run(bed, _):
-        bed.serve_testpmd("macswap")
+        def serve():
+            bed.serve_testpmd("macswap")
+
+        if not bed.zero_copy:
+            serve()
         result = bed.raw_client("--mode", "loop", "--size", "64", "--window", str(window),
-                                "--seconds", str(bed.place.seconds), *more)
-        value = result["rate"] if window > 1 else 1e6 / max(result["rate"], 1)
+                                "--seconds", str(bed.place.seconds), *more,
+                                then=serve if bed.zero_copy else None)
+        value = result["rate"] if window > 1 else result["latency_us"]["p50"]
         return {"value": value, "result": result}
     return run
 
@@ -160,14 +167,15 @@ def raw_loop(window, *more):
 def raw_one_way(size):
     """testpmd's txonly to testpmd's rxonly; the receiver's own figures, one a second."""
     def run(bed, _):
-        receiver = bed.serve_testpmd("rxonly")
-        sender = bed.serve_testpmd("txonly", role="client", size=size)
+        ends = [("server", "rxonly"), ("client", "txonly")]
+        pids = {bed.serve_testpmd(mode, role, size).pid
+                for role, mode in (ends[::-1] if bed.zero_copy else ends)}
         seconds = max(3, int(bed.place.seconds))
-        with machine.Disturbance({receiver.pid, sender.pid}) as disturbance:
+        with machine.Disturbance(pids) as disturbance:
             time.sleep(seconds + 2)
         bed.disturbance = disturbance.share
         bed.stop()
-        rates = [int(rate) for rate in re.findall(r"Rx-pps:\s+(\d+)", receiver.log())]
+        rates = [int(rate) for rate in re.findall(r"Rx-pps:\s+(\d+)", bed.server.log())]
         rates = sorted(rate for rate in rates[2:] if rate > 0)
         if not rates:
             raise Failed("testpmd received nothing")

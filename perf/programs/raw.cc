@@ -5,7 +5,7 @@
 //
 //   --mode echo   sends every frame back with its link addresses swapped, until SIGTERM
 //          loop   keeps --window frames in flight to an echo (testpmd's macswap is one too) and
-//                 counts round trips; --window 1 is the ping-pong, whose round trips are timed;
+//                 counts round trips; --window 1 is the ping-pong;
 //                 --fresh: makes a new frame for each, as a client does
 //          send   sends as fast as the port takes frames; sink: counts frames, until SIGTERM
 //          udp    UDP requests on --flows flows, --window in flight in all, from --source to
@@ -13,6 +13,7 @@
 //          tcp    TCP echo on --flows connections, one request in flight on each; --http /64: HTTP
 //                 requests for that path; --per-request: a new connection for each request, which
 //                 the server closes
+// With a single message under way (--window 1; tcp: --flows 1) its round trips are timed.
 //   --size BYTES  of a frame, without its check sequence (64); with udp and tcp of the payload
 //
 // Prints one JSON object.
@@ -166,6 +167,27 @@ RawLink ResolvedLink(RawPort& port, Flags& flags) {
   return link;
 }
 
+// The time from one answer to the next, where each is followed at once by the only request that is
+// under way: a round trip.
+class RoundTrips {
+ public:
+  RoundTrips(const Timing& timing, bool is_alone) : timing_(timing), is_alone_(is_alone) {}
+  void Answered(uint64_t now) {
+    if (!is_alone_) return;
+    if (last_ >= timing_.begin) latencies_.Record(timing_.Nanoseconds(now - last_));
+    last_ = now;
+  }
+  void AddTo(Report& report) const {
+    if (is_alone_) report.Add("latency_us", latencies_);
+  }
+
+ private:
+  const Timing& timing_;
+  const bool is_alone_;
+  uint64_t last_ = 0;
+  HdrHistogram latencies_{10'000'000'000};
+};
+
 void Udp(RawPort& port, const RawSettings& settings, Flags& flags, Report& report) {
   RawLink link = ResolvedLink(port, flags);
   RawUdp udp(link, {.port = static_cast<uint16_t>(flags.Number("port", 7000)),
@@ -173,10 +195,14 @@ void Udp(RawPort& port, const RawSettings& settings, Flags& flags, Report& repor
                     .payload = settings.size});
   flags.RefuseOthers();
   const Timing timing(settings);
+  RoundTrips round_trips(timing, settings.window == 1);
   uint64_t messages = 0, begun = 0, now = rte_rdtsc(), last_news = now;
   for (; now < timing.end && stopped == 0; now = rte_rdtsc()) {
     const uint32_t answers = udp.Receive();
-    if (answers > 0) last_news = now;
+    if (answers > 0) {
+      last_news = now;
+      round_trips.Answered(now);
+    }
     if (now - last_news > timing.hz / 10) {
       udp.GiveUp();
       last_news = now;
@@ -187,15 +213,17 @@ void Udp(RawPort& port, const RawSettings& settings, Flags& flags, Report& repor
   }
   AddRate(report, messages, messages * settings.size, static_cast<double>(now - begun) / timing.hz);
   report.Add("lost", udp.lost()).Add("corrupt", udp.corrupt());
+  round_trips.AddTo(report);
 }
 
 void Tcp(RawPort& port, const RawSettings& settings, Flags& flags, Report& report) {
   RawLink link = ResolvedLink(port, flags);
   const std::string path = flags.Text("http", "");
+  const auto flows = static_cast<uint32_t>(flags.Number("flows", 64));
   const bool per_request = flags.Switch("per-request");
   const char* connection = per_request ? "close" : "keep-alive";
   RawTcp tcp(link, {.port = static_cast<uint16_t>(flags.Number("port", 7000)),
-                    .connections = static_cast<uint32_t>(flags.Number("flows", 64)),
+                    .connections = flows,
                     .payload = settings.size,
                     .http = path.empty() ? ""
                                          : "GET " + path + " HTTP/1.1\r\nHost: server\r\n" +
@@ -204,10 +232,14 @@ void Tcp(RawPort& port, const RawSettings& settings, Flags& flags, Report& repor
   flags.RefuseOthers();
   tcp.Open();
   const Timing timing(settings);
+  RoundTrips round_trips(timing, flows == 1);
   uint64_t messages = 0, begun = 0, now = rte_rdtsc(), last_news = now;
   for (; now < timing.end && stopped == 0; now = rte_rdtsc()) {
     const uint32_t answers = tcp.Poll();
-    if (answers > 0) last_news = now;
+    if (answers > 0) {
+      last_news = now;
+      round_trips.Answered(now);
+    }
     if (now - last_news > timing.hz / 10) {
       tcp.Resend();
       last_news = now;
@@ -218,6 +250,7 @@ void Tcp(RawPort& port, const RawSettings& settings, Flags& flags, Report& repor
   AddRate(report, messages, messages * settings.size, static_cast<double>(now - begun) / timing.hz);
   report.Add("connections", uint64_t{tcp.connected()}).Add("resent", tcp.resent());
   report.Add("resets", tcp.resets()).Add("corrupt", tcp.corrupt());
+  round_trips.AddTo(report);
 }
 
 // net_memif takes the shared memory away under the feet of a process that polls it when its peer

@@ -3,6 +3,7 @@
 #include <rte_cycles.h>
 #include <rte_debug.h>
 
+#include <cstdio>
 #include <cstdlib>
 
 namespace sluice::perf {
@@ -40,6 +41,7 @@ RawPort::RawPort() {
       rte_eth_macaddr_get(0, &address_) != 0) {
     Give("the port cannot be started");
   }
+  fputs("port started\n", stderr);
   WaitForLink();
 }
 

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <deque>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "exchange.h"
@@ -63,6 +65,7 @@ class StreamLoad {
   uint64_t in_flight_ = 0;
   int64_t measure_ns_ = 0;
   LoadCounts counts_;
+  std::string first_error_;
 };
 
 bool StreamLoad::Open(Report& report) {
@@ -125,6 +128,7 @@ bool StreamLoad::Run(Report& report) {
   }
   AddCounts(report, counts_, phases.seconds());
   report.Add("alive", uint64_t{alive_});
+  if (!first_error_.empty()) report.Add("first_error", first_error_);
   if (settings_.rate > 0) report.Add("offered_rate", settings_.rate).Add("latency_us", latencies_);
   for (const Stream& stream : streams_) {
     if (stream.fd >= 0) net.close(stream.fd);
@@ -206,11 +210,13 @@ void StreamLoad::Turn(bool spin) {
 void StreamLoad::Receive(uint32_t index) {
   const ssize_t count = net.recv(streams_[index].fd, buffer_.data(), buffer_.size(), 0);
   if (count < 0 && errno == EAGAIN) return;
+  if (count == 0) errno = 0;  // the server has closed
   if (count <= 0) return Fail(index);
   counts_.bytes_in += static_cast<uint64_t>(count);
   const int answers = exchange_->Answers(index, {buffer_.data(), static_cast<size_t>(count)});
   if (answers < 0 || static_cast<uint32_t>(answers) > streams_[index].in_flight) {
     ++counts_.corrupt;
+    errno = EBADMSG;
     return Fail(index);
   }
   if (answers > 0) Completed(index, static_cast<uint32_t>(answers));
@@ -236,6 +242,11 @@ void StreamLoad::Completed(uint32_t index, uint32_t messages) {
 void StreamLoad::Fail(uint32_t index) {
   Stream& stream = streams_[index];
   if (stream.fd < 0) return;
+  if (first_error_.empty()) {
+    first_error_ = errno == 0 ? "closed by the server" : strerror(errno);
+    first_error_ += " (connection " + std::to_string(index) + ", " + std::to_string(stream.sent) +
+                    " bytes sent)";
+  }
   net.close(stream.fd);
   stream.fd = -1;
   in_flight_ -= stream.in_flight;

@@ -135,6 +135,16 @@ class Reports(unittest.TestCase):
         self.about = {"processor": "p", "cores": 2, "kernel": "k", "dpdk": "d", "hugepages": True,
                       "revision": "r", "time": "t", "seed": 1}
 
+    def test_each_way_to_set_a_port_up_stands_beside_the_raw_port_set_up_likewise(self):
+        measurement = measured([
+            Workload("raw-loop", "x/s", values(100, 10), (fake_bed("raw"),
+                                                          fake_bed("raw-zero-copy"))),
+            Workload("rate", "x/s", values(50, 8, 1), (fake_bed("sluice"),
+                                                       fake_bed("sluice-zero-copy"),
+                                                       fake_bed("kernel")), "raw-loop")])
+        self.assertEqual([(row["workload"], row["to_raw"]) for row in report.rows(measurement)],
+                         [("rate", [0.5]), ("rate zero-copy", [0.8])])
+
     def test_rows_have_ratios_and_say_what_was_reached(self):
         row = next(r for r in report.rows(self.measurement) if r["workload"] == "rate")
         self.assertEqual(row["to_raw"], [0.5])
