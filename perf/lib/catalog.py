@@ -32,6 +32,7 @@ def raw_zero_copy(place):
     return Raw(place, zero_copy=True)
 
 
+NEED_HUGEPAGES = (sluice_zero_copy, raw_zero_copy)
 SLUICE, KERNEL = Sluice, Kernel
 BOTH = (SLUICE, KERNEL)
 ALONE = (SLUICE, sluice_zero_copy)
