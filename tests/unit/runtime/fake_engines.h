@@ -8,9 +8,7 @@
 #include <array>
 #include <atomic>
 #include <deque>
-#include <map>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include "api/home.h"
@@ -91,14 +89,8 @@ class FakeEngines final : public Engines {
     if (taken.empty()) return false;
     std::lock_guard lock(lock_);
     for (size_t consumer : taken) events_.push_back(consumer);
-    ++polled_by_[std::this_thread::get_id()];
     notices_.fetch_add(1, std::memory_order_release);
     return true;
-  }
-  // How often a thread has run the engines and found something.
-  int PolledBy(std::thread::id thread) {
-    std::lock_guard lock(lock_);
-    return polled_by_[thread];
   }
   Instant NextDeadline() override { return next_deadline; }
   bool PrepareToSleep() override {
@@ -155,7 +147,6 @@ class FakeEngines final : public Engines {
   std::deque<size_t> port_;
   std::mutex lock_;  // never held while the home is called, except for Signal
   std::deque<size_t> events_;
-  std::map<std::thread::id, int> polled_by_;  // under lock_
   std::array<int, kConsumers> ready_{};
   std::array<api::Waiter*, kConsumers> waiters_{};
 };

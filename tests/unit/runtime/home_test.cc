@@ -89,46 +89,39 @@ TEST_CASE("inline home: one thread alone", "[home]") {
   RunConsumers(engines, clock, 1, 2000, [&](size_t i) { engines.Arrive(i); });
 }
 
-TEST_CASE("inline home: who has the work comes to lead", "[home]") {
-  constexpr int kRounds = 200;
-  // All on one processor, where nobody can take over while a leader lets go for a moment.
-  cpu_set_t before, one;
-  REQUIRE(pthread_getaffinity_np(pthread_self(), sizeof before, &before) == 0);
-  int first = 0;
-  while (!CPU_ISSET(first, &before)) ++first;
-  CPU_ZERO(&one);
-  CPU_SET(first, &one);
-  pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+TEST_CASE("inline home: a leader that has woken another one gives way", "[home]") {
+  constexpr uint32_t kLeaderAsleep = 16;  // in a waiter's word; beyond: a guest is
   FakeEngines engines(true);
   SystemClock clock;
   InlineSettings settings;
-  // So seldom that it hardly ever has a part in this, but once in the end.
-  settings.caretaker_min = settings.caretaker_max = Milliseconds(100);
+  settings.guest_spin = Duration();
+  settings.caretaker_min = settings.caretaker_max = Seconds(20);  // no part in this
   InlineHome home(engines, clock, settings);
   engines.set_home(&home);
   home.Start();
-  std::atomic<int> received{0};
-  std::thread idle([&] { engines.Receive(0, clock.Now() + kLostAfter); });
-  while (engines.polls.load() == 0) sched_yield();  // it leads
-  std::thread busy([&] {
-    for (int i = 0; i < kRounds; ++i) {
-      if (!engines.Receive(1, clock.Now() + kLostAfter)) return;
-      received.fetch_add(1);
-    }
+  api::Waiter leader, guest;
+  const Instant lost = clock.Now() + kLostAfter;
+  std::thread other([&] {
+    while (engines.polls.load() == 0) sched_yield();  // the first thread leads
+    home.Wait(guest, {.notices_seen = engines.notices(), .deadline = lost});
   });
-  for (int i = 0; i < kRounds; ++i) {
-    engines.Arrive(1);
-    for (const Instant lost = clock.Now() + kLostAfter; received.load() <= i;) {
-      if (clock.Now() >= lost) break;
-      sched_yield();
-    }
-  }
-  // The idle one gave way to the first frame that was not its own.
-  CHECK(engines.PolledBy(busy.get_id()) > kRounds / 2);
-  engines.Arrive(0);
-  idle.join();
-  busy.join();
-  pthread_setaffinity_np(pthread_self(), sizeof before, &before);
+  std::thread port([&] {
+    while (guest.signaled.load() <= kLeaderAsleep) sched_yield();
+    engines.Arrive(0);
+  });
+  CHECK(home.Wait(leader, {.notices_seen = engines.notices(), .deadline = lost}) ==
+        api::WaitOutcome::kLook);
+  port.join();
+  home.Signal(guest);
+  const uint64_t polls = engines.polls.load();
+  CHECK(home.Wait(leader,
+                  {.notices_seen = engines.notices(), .deadline = clock.Now() + Milliseconds(5)}) ==
+        api::WaitOutcome::kDeadline);
+  CHECK(engines.polls.load() == polls);  // that was for the other one to do
+  // But only once: who then finds the engines without a leader leads.
+  home.Wait(leader, {.notices_seen = engines.notices(), .deadline = clock.Now() + Milliseconds(5)});
+  CHECK(engines.polls.load() > polls);
+  other.join();
 }
 
 TEST_CASE("inline home: the caretaker runs the engines of a busy program", "[home]") {
