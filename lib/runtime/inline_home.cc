@@ -135,14 +135,10 @@ bool InlineHome::Seize() {
 }
 
 WaitOutcome InlineHome::WaitFor(Waiter& waiter, const WaitRequest& request, bool any_news) {
+  if (GivesWay() && !any_news) return *WaitAsGuest(waiter, request, any_news, true);
   Instant spin_until;
-  bool gives_way = GivesWay() && !any_news;
   for (;;) {
     if (waiter.signaled.Acquire() == 1) return WaitOutcome::kLook;
-    if (gives_way) {
-      if (auto outcome = WaitAsGuest(waiter, request, any_news, true)) return *outcome;
-      gives_way = false;
-    }
     if (TryTake(kProgram)) {
       WaitOutcome outcome = Lead(waiter, request);
       left_with_work_ = outcome == WaitOutcome::kLook || outcome == WaitOutcome::kKernelReady;
@@ -165,7 +161,7 @@ WaitOutcome InlineHome::WaitFor(Waiter& waiter, const WaitRequest& request, bool
   }
 }
 
-// Sleeps until signaled. Nothing: the token came free meanwhile.
+// Sleeps until signaled. Nothing: the token came free meanwhile; who gives way leaves it to others.
 std::optional<WaitOutcome> InlineHome::WaitAsGuest(Waiter& waiter, const WaitRequest& request,
                                                    bool any_news, bool gives_way) {
   Parking::Stay stay(parking_, waiter, request);

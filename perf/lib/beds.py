@@ -203,11 +203,8 @@ class Kernel(Bed):
         return [*super().own(name, *arguments), "--kernel"]
 
 
-def zero_copy_eal(place):
-    """What net_memif's zero copy needs: memory that can be handed to the peer as few files."""
-    if not place.hugepages:
-        raise NotHere("net_memif's zero copy needs hugepages")
-    return ["--single-file-segments"]
+# What net_memif's zero copy needs beside hugepages: memory that is handed to the peer as few files.
+ZERO_COPY_EAL = ["--single-file-segments"]
 
 
 def raw_eal(place, role, device):
@@ -215,7 +212,7 @@ def raw_eal(place, role, device):
     core = place.server_core if role == "server" else place.client_core
     memory = ["--in-memory"] if place.hugepages else ["--no-huge"]
     if "zero-copy" in device:
-        memory += zero_copy_eal(place)
+        memory += ZERO_COPY_EAL
     return ["--lcores", f"(0,1)@{core}", "--no-pci", *memory, "-m", "512",
             "--file-prefix", f"perf-{os.getpid()}-{role}", "--log-level", "4",
             "--vdev", f"{device},socket-abstract=no"]
@@ -243,11 +240,10 @@ class OverMemif(Bed):
         return self.path("memif.sock")
 
     def device(self, role):
-        if self.zero_copy:
-            role, more = (("client", ",zero-copy=yes") if role == "server" else ("server", ""))
-        else:
-            more = ""
-        return f"net_memif0,role={role},socket={self.socket}{more}"
+        if not self.zero_copy:
+            return f"net_memif0,role={role},socket={self.socket}"
+        ends = {"server": "role=client,zero-copy=yes", "client": "role=server"}
+        return f"net_memif0,{ends[role]},socket={self.socket}"
 
     def raw_eal(self, role):
         return raw_eal(self.place, role, self.device(role))
@@ -281,7 +277,7 @@ def sluice_settings(place, role, device, addresses):
         "interfaces": [{"device": device, "addresses": addresses,
                         "trusted_link": device.startswith("net_memif")}],
         "ephemeral_ports": "10000-65000",
-        "eal_arguments": zero_copy_eal(place) if "zero-copy" in device else [],
+        "eal_arguments": ZERO_COPY_EAL if "zero-copy" in device else [],
     }
 
 
